@@ -1,0 +1,150 @@
+"""Which orders the exchange accepts: the checks of a request, in an exchange's order, each with its own code."""
+
+from __future__ import annotations
+
+from your_short_trade_margin_call.domain.messages import OrderRequest
+from your_short_trade_margin_call.domain.words import OrderType, Side
+from your_short_trade_margin_call.exchange.book import Book, Position, Quote
+from your_short_trade_margin_call.exchange.refusals import RefusalCode, refusal
+from your_short_trade_margin_call.rules.costs import notional, sell_fill
+from your_short_trade_margin_call.rules.grid import STEP_TOLERANCE
+from your_short_trade_margin_call.rules.luck import ENTRY_SLIPPAGE, is_rejected, slippage_bps
+from your_short_trade_margin_call.rules.margin import order_cost, tier_of
+from your_short_trade_margin_call.rules.terms import TIER_LIMIT, TIER_MAX_LEVERAGE, Contract, Terms
+
+LONGEST_LINK_ID = 36
+
+
+def admit(
+    request: OrderRequest, book: Book, available_usdt: float, contract: Contract, terms: Terms, quote: Quote
+) -> None:
+    """Return if the exchange takes the order.
+
+    Raises:
+        OrderRefusedError: with the code of the first check that failed.
+    """
+    _check_form(request, book)
+    if request.reduce_only:
+        _check_exit(request, book.position, quote)
+        return
+    _check_quantity(request, contract, quote)
+    _check_leverage(request, book, contract, terms, quote)
+    _check_balance(request, available_usdt, contract, terms, quote)
+    _check_attached_stop(request, terms, quote)
+    if is_rejected(terms.luck_key, quote.moment.candle_ms, terms.order_reject_prob):
+        raise refusal(RefusalCode.ORDER_REJECTED, "The exchange rejected the order.")
+
+
+def wanted_leverage(request: OrderRequest, terms: Terms) -> float:
+    """The leverage an entry asks for; that of the settings when it names none."""
+    return float(terms.leverage if request.leverage is None else request.leverage)
+
+
+def entry_fill_ticks(terms: Terms, quote: Quote) -> int:
+    """Where a market sell fills at this quote."""
+    slippage = slippage_bps(terms.luck_key, quote.moment.candle_ms, ENTRY_SLIPPAGE, terms.slippage_bps)
+    return int(sell_fill(quote.mid_ticks, terms.spread_bps, slippage))
+
+
+def check_stop_side(trigger_ticks: int, entry_ticks: float, mark_ticks: float) -> None:
+    """Refuse a stop that lies below the entry and not above the mark: it would guard nothing.
+
+    Bybit refuses every stop at or below the mark. Here one at or above the entry is taken even then, and fires at
+    the next check: at high leverage on coarse ticks a margin call may lie within a tick of the opening price,
+    and the rules fire such a stop at once. A refusal would make the replay differ from the backtest.
+
+    Raises:
+        OrderRefusedError: `stop_wrong_side`.
+    """
+    if trigger_ticks <= mark_ticks and trigger_ticks < entry_ticks:
+        raise refusal(
+            RefusalCode.STOP_WRONG_SIDE, f"A stop at {trigger_ticks} ticks is below the mark and below the entry."
+        )
+
+
+def _check_form(request: OrderRequest, book: Book) -> None:
+    if book.knows(request.link_id):
+        raise refusal(RefusalCode.DUPLICATE_LINK_ID, f"The id {request.link_id!r} was used before.")
+    if not 1 <= len(request.link_id) <= LONGEST_LINK_ID:
+        raise refusal(RefusalCode.BAD_REQUEST, f"An id has 1 to {LONGEST_LINK_ID} characters.")
+    if request.side is Side.BUY and not request.reduce_only:
+        raise refusal(RefusalCode.SHORT_ONLY, "Every buy must be reduce-only: this account is short only.")
+    if request.order_type is OrderType.LIMIT and (request.price_ticks or 0) < 1:
+        raise refusal(RefusalCode.BAD_REQUEST, "A limit order needs a price of 1 tick or more.")
+    if request.order_type is OrderType.STOP_MARKET and (not request.reduce_only or (request.trigger_ticks or 0) < 1):
+        raise refusal(RefusalCode.BAD_REQUEST, "A stop-market order is reduce-only and needs a trigger.")
+    if request.reduce_only and request.attached_stop_ticks is not None:
+        raise refusal(RefusalCode.BAD_REQUEST, "A stop travels inside an entry only.")
+
+
+def _check_exit(request: OrderRequest, position: Position | None, quote: Quote) -> None:
+    """Exits are exempt from the smallest and largest quantity (Bybit splits large ones), not from being positive."""
+    if position is None or request.side is not Side.BUY:
+        raise refusal(RefusalCode.REDUCE_ONLY, "There is no position that this order would reduce.")
+    if request.lots < 1:
+        raise refusal(RefusalCode.BELOW_MIN_QTY, "An order is for 1 lot or more.")
+    if request.order_type is OrderType.STOP_MARKET and request.trigger_ticks is not None:
+        check_stop_side(request.trigger_ticks, position.entry_ticks, quote.mark_ticks)
+
+
+def _check_quantity(request: OrderRequest, contract: Contract, quote: Quote) -> None:
+    if request.lots < max(1, contract.min_lots):
+        raise refusal(RefusalCode.BELOW_MIN_QTY, f"The smallest order is {contract.min_lots} lots.")
+    if request.lots > contract.max_lots:
+        raise refusal(RefusalCode.ABOVE_MAX_QTY, f"The largest order is {contract.max_lots} lots.")
+    if notional(contract, request.lots, reference_ticks(request, quote)) < contract.min_notional_usdt:
+        raise refusal(RefusalCode.BELOW_MIN_NOTIONAL, f"An order is worth {contract.min_notional_usdt} USDT or more.")
+
+
+def reference_ticks(request: OrderRequest, quote: Quote) -> float:
+    """The price at which an order's value and cost are counted: its own for limits, else the mid."""
+    if request.order_type is OrderType.LIMIT and request.price_ticks is not None:
+        return float(request.price_ticks)
+    return quote.mid_ticks
+
+
+def _check_leverage(request: OrderRequest, book: Book, contract: Contract, terms: Terms, quote: Quote) -> None:
+    """The leverage belongs to the pair: what is open or resting must have it too; the tier of all of it caps it."""
+    leverage = wanted_leverage(request, terms)
+    entries = [placed for placed in book.open_orders.values() if placed.is_entry]
+    in_use = {placed.leverage for placed in entries} | ({book.position.leverage} if book.position else set())
+    if in_use - {leverage}:
+        raise refusal(RefusalCode.LEVERAGE, "The leverage cannot change while a position or an entry is open.")
+    held = sum(placed.open_lots for placed in entries) + (book.position.size if book.position else 0)
+    price = reference_ticks(request, quote)
+    # The sizing rule takes a quantity within the step tolerance of a tier's limit as inside it; so does this check.
+    slack = STEP_TOLERANCE * notional(contract, 1, price)
+    value = notional(contract, request.lots + held, price)
+    value -= slack + 1e-14 * value
+    if value > contract.tiers[-1, TIER_LIMIT]:
+        raise refusal(RefusalCode.RISK_LIMIT, "The position would exceed the last risk tier.")
+    tier = tier_of(contract.tiers, value)
+    cap = min(contract.max_leverage, float(contract.tiers[tier, TIER_MAX_LEVERAGE]))
+    if not 1.0 <= leverage <= cap:
+        raise refusal(RefusalCode.LEVERAGE, f"Leverage {leverage:g} is not between 1 and {cap:g}.")
+
+
+def _check_balance(
+    request: OrderRequest, available_usdt: float, contract: Contract, terms: Terms, quote: Quote
+) -> None:
+    price = reference_ticks(request, quote) * contract.tick_size
+    is_limit = request.order_type is OrderType.LIMIT
+    fee_rate = max(terms.taker_fee_rate, terms.maker_fee_rate) if is_limit else terms.taker_fee_rate
+    leverage = wanted_leverage(request, terms)
+    cost = order_cost(price, request.lots * contract.lot_size, leverage, fee_rate)
+    # An order sized to spend everything may cost a rounding error more than everything.
+    slack = STEP_TOLERANCE * max(1.0, order_cost(price, contract.lot_size, leverage, fee_rate)) + 1e-14 * cost
+    if cost > available_usdt + slack:
+        raise refusal(
+            RefusalCode.INSUFFICIENT_BALANCE,
+            f"The order needs {cost:.8f} USDT, available are {available_usdt:.8f} USDT.",
+        )
+
+
+def _check_attached_stop(request: OrderRequest, terms: Terms, quote: Quote) -> None:
+    if request.attached_stop_ticks is None:
+        return
+    is_limit = request.order_type is OrderType.LIMIT
+    fill = reference_ticks(request, quote) if is_limit else float(entry_fill_ticks(terms, quote))
+    if request.attached_stop_ticks < fill:
+        raise refusal(RefusalCode.STOP_WRONG_SIDE, "The attached stop lies below the price of the entry.")

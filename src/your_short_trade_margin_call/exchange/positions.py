@@ -1,0 +1,83 @@
+"""How the open short changes: each function returns a new position, its liquidation price solved by the rules."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+from your_short_trade_margin_call.domain.messages import Order
+from your_short_trade_margin_call.exchange.book import PlacedOrder, Position, limit_price
+from your_short_trade_margin_call.rules.margin import order_cost
+from your_short_trade_margin_call.rules.position import guards_of, position_margin
+from your_short_trade_margin_call.rules.terms import Contract, Terms
+
+
+def increased(
+    contract: Contract,
+    terms: Terms,
+    position: Position | None,
+    lots: int,
+    price_ticks: int,
+    leverage: float,
+    time_ms: int,
+) -> Position:
+    """The short after selling `lots` more: entry is the average over lots, in ticks; opened at the first fill."""
+    if position is None:
+        return _guarded(contract, terms, Position(-lots, float(price_ticks), leverage, 0, time_ms))
+    size = position.size + lots
+    entry = (position.size * position.entry_ticks + lots * price_ticks) / size
+    return _guarded(contract, terms, replace(position, lots=-size, entry_ticks=entry))
+
+
+def reduced(contract: Contract, terms: Terms, position: Position, lots: int) -> Position | None:
+    """What is left after buying `lots` back; margin, added margin too, is released pro rata. None when flat."""
+    left = position.size - lots
+    if left == 0:
+        return None
+    extra = position.extra_margin_usdt * left / position.size
+    return _guarded(contract, terms, replace(position, lots=-left, extra_margin_usdt=extra))
+
+
+def with_extra_margin(contract: Contract, terms: Terms, position: Position, change_usdt: float) -> Position:
+    """The short after margin was added, or taken by funding (negative)."""
+    extra = position.extra_margin_usdt + change_usdt
+    return _guarded(contract, terms, replace(position, extra_margin_usdt=extra))
+
+
+def with_stop(position: Position, stop: Order | None) -> Position:
+    """The short with another attached stop, or with none."""
+    return replace(position, stop=stop)
+
+
+def locked_usdt(contract: Contract, terms: Terms, position: Position | None) -> float:
+    """The position margin: what an isolated short keeps from being spent; all of it is lost at liquidation."""
+    if position is None:
+        return 0.0
+    return position_margin(
+        contract, terms, position.size, position.entry_ticks, position.leverage, position.extra_margin_usdt
+    )
+
+
+def reserved_usdt(contract: Contract, terms: Terms, placed: PlacedOrder) -> float:
+    """What a resting entry keeps from being spent; exits and stops reserve nothing."""
+    if not placed.is_entry:
+        return 0.0
+    price = limit_price(placed.order) * contract.tick_size
+    # A resting order may fill as maker; a maker fee above the taker fee is allowed by the settings.
+    fee_rate = max(terms.taker_fee_rate, terms.maker_fee_rate)
+    return order_cost(price, placed.open_lots * contract.lot_size, placed.leverage, fee_rate)
+
+
+def _guarded(contract: Contract, terms: Terms, position: Position) -> Position:
+    """`position` with its liquidation price solved again, its stop covering all of it."""
+    guards = guards_of(
+        contract,
+        terms,
+        position.size,
+        position.entry_ticks,
+        position.leverage,
+        position.extra_margin_usdt,
+        math.nan,
+    )
+    stop = None if position.stop is None else replace(position.stop, lots=position.size)
+    return replace(position, liquidation_ticks=int(guards.liquidation), stop=stop)

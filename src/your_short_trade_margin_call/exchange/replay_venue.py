@@ -1,0 +1,179 @@
+"""Recorded or invented candles played to an engine through the simulated exchange (`ports.Exchange`).
+
+The engine pulls: the path of a candle begins only when it asks for the next event and nothing is left
+in the exchange's outbox, so the path never races the engine, at any speed (DESIGN 3, "order of things").
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from enum import Enum
+
+from your_short_trade_margin_call.domain.messages import (
+    AccountView,
+    Candle,
+    CandleClosed,
+    Event,
+    MarketEnded,
+    Order,
+    OrderRequest,
+    QuoteArrived,
+)
+from your_short_trade_margin_call.domain.ports import Clock
+from your_short_trade_margin_call.exchange.simulated_exchange import SimulatedExchange
+from your_short_trade_margin_call.rules.market_arrays import MarketArrays
+
+
+class Phase(Enum):
+    """Where the venue stands with the candle at its cursor."""
+
+    BEFORE_OPENING = "before_opening"
+    OPENED = "opened"
+    ENDED = "ended"
+
+
+class ReplayVenue:
+    """Plays candles `start`.. of a market; those before it are history the engine may ask for.
+
+    Args:
+        market: all candles, in ticks.
+        exchange: the account.
+        clock: paced by candle closes; a clock without speed limit plays as fast as the engine can.
+        start: index of the first candle to play.
+        on_step: called after every candle with the index of the next one (for saving a paper account).
+    """
+
+    def __init__(
+        self,
+        market: MarketArrays,
+        exchange: SimulatedExchange,
+        clock: Clock,
+        start: int = 0,
+        on_step: Callable[[int], None] | None = None,
+    ) -> None:
+        self._market = market
+        self._exchange = exchange
+        self._clock = clock
+        self._cursor = start
+        self._phase = Phase.BEFORE_OPENING
+        self._on_step = on_step
+        self._settled_ms = 0
+
+    @property
+    def cursor(self) -> int:
+        """Index of the candle that opens next or is running."""
+        return self._cursor
+
+    async def place(self, request: OrderRequest) -> str:
+        """Send an order to the simulated exchange."""
+        return self._exchange.place(request)
+
+    async def amend_stop(self, trigger_ticks: int) -> None:
+        """Move the position's stop."""
+        self._exchange.amend_stop(trigger_ticks)
+
+    async def cancel(self, link_id: str) -> None:
+        """Cancel an order; one that is gone is no error."""
+        self._exchange.cancel(link_id)
+
+    async def find(self, link_id: str) -> Order | None:
+        """The order with this id of ours, however it ended."""
+        return self._exchange.find(link_id)
+
+    async def account(self, executions_since_ms: int) -> AccountView:
+        """Wallet, position, open orders, executions."""
+        return self._exchange.account(executions_since_ms)
+
+    async def candles(self, count: int) -> tuple[Candle, ...]:
+        """The last `count` closed candles."""
+        first = max(0, self._cursor - count)
+        return tuple(self._candle(j) for j in range(first, self._cursor))
+
+    async def events(self) -> AsyncIterator[Event]:
+        """Everything that happens from here on. Asked anew (after a restart), it repeats the running quote."""
+        if self._phase is Phase.OPENED:
+            yield self._opening_quote()
+        while True:
+            for event in self._pending():
+                yield event
+            if self._phase is Phase.ENDED:
+                return
+            if self._cursor >= len(self._market.time_ms):
+                self._exchange.on_market_end()
+                yield MarketEnded(int(self._market.time_ms[-1]) + self._market.candle_ms)
+                self._phase = Phase.ENDED
+            elif self._phase is Phase.BEFORE_OPENING:
+                for event in self._open_candle():
+                    yield event
+            else:
+                await self._clock.sleep_until_ms(self._time(self._cursor) + self._market.candle_ms)
+                for event in self._run_candle():
+                    yield event
+
+    def _pending(self) -> list[Event]:
+        """What the exchange has to say. Answers to it may add more: the caller asks until nothing is left."""
+        return self._exchange.drain()
+
+    def _open_candle(self) -> list[Event]:
+        """Funding due, the engine's answer to it, then the opening quote: one of them at a time."""
+        events = self._settle_next()
+        if events:
+            return events
+        j = self._cursor
+        self._exchange.on_opening_quote(
+            self._time(j), float(self._market.open[j]), float(self._market.mark_open[j]), check_guards=True
+        )
+        self._phase = Phase.OPENED
+        return [*self._pending(), self._opening_quote()]
+
+    def _settle_next(self) -> list[Event]:
+        """Settlements before this candle, each once."""
+        market, j = self._market, self._cursor
+        if j == 0:
+            return []
+        events: list[Event] = []
+        for k in range(int(market.funding_first[j]), int(market.funding_first[j + 1])):
+            moment = int(market.funding_time_ms[k])
+            if moment > self._settled_ms:
+                self._settled_ms = moment
+                self._exchange.settle_funding(moment, float(market.funding_rate[k]), float(market.mark_close[j - 1]))
+                events += self._pending()
+        return events
+
+    def _run_candle(self) -> list[Event]:
+        market, j = self._market, self._cursor
+        minute = j if market.has_minutes else 0
+        self._exchange.run_candle(
+            self._time(j),
+            float(market.open[j]),
+            float(market.high[j]),
+            float(market.low[j]),
+            float(market.close[j]),
+            float(market.mark_open[j]),
+            float(market.mark_high[j]),
+            float(market.mark_close[j]),
+            market.minute_high[minute],
+            market.minute_low[minute],
+        )
+        self._cursor += 1
+        self._phase = Phase.BEFORE_OPENING
+        if self._on_step is not None:
+            self._on_step(self._cursor)
+        return [*self._pending(), CandleClosed(self._candle(j))]
+
+    def _opening_quote(self) -> QuoteArrived:
+        time_ms = self._time(self._cursor)
+        return QuoteArrived(time_ms, float(self._market.open[self._cursor]), time_ms)
+
+    def _time(self, index: int) -> int:
+        return int(self._market.time_ms[index])
+
+    def _candle(self, index: int) -> Candle:
+        m = self._market
+        return Candle(
+            self._time(index),
+            float(m.open[index]),
+            float(m.high[index]),
+            float(m.low[index]),
+            float(m.close[index]),
+        )

@@ -1,0 +1,63 @@
+"""Where every artefact lives. Importing this creates nothing; writers make the folders they need."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+
+def data_root() -> Path:
+    """``data/your`` below the current folder, or ``$SHORTEST_PEAK_DATA_DIR``."""
+    override = os.environ.get("SHORTEST_PEAK_DATA_DIR")
+    return Path(override) if override else Path("data") / "your"
+
+
+@dataclass(frozen=True, slots=True)
+class Paths:
+    """All paths below one root folder."""
+
+    root: Path
+
+    @classmethod
+    def default(cls) -> Paths:
+        """Paths below `data_root()`."""
+        return cls(data_root())
+
+    @property
+    def best_params(self) -> Path:
+        """The latest best parameters of any pair."""
+        return self.root / "best_params.json"
+
+    @property
+    def optimization_queue(self) -> Path:
+        """The queue of optimisation runs."""
+        return self.root / "optimization_queue.json"
+
+    def pair(self, symbol: str) -> Path:
+        """The folder of one pair."""
+        return self.root / symbol
+
+    def pair_best_params(self, symbol: str, market: str) -> Path:
+        """Best parameters of one pair; an invented market has files of its own."""
+        return self.pair(symbol) / f"best_params{_suffix(market)}.json"
+
+    def sweep_table(self, symbol: str, market: str) -> Path:
+        """The last sweep's table, one row a trial."""
+        return self.pair(symbol) / f"sweep{_suffix(market)}.parquet"
+
+    def journal(self, symbol: str, account: str, market: str) -> Path:
+        """The journal: one per account, market and pair."""
+        return self.pair(symbol) / f"journal-{account}-{market}.sqlite"
+
+    def controls(self, symbol: str) -> Path:
+        """The trader's standing wishes for a pair: pause, flatten."""
+        return self.pair(symbol) / "controls.json"
+
+    def instrument(self, symbol: str) -> Path:
+        """The kept copy of the exchange's description of a pair."""
+        return self.pair(symbol) / "instrument.json"
+
+
+def _suffix(market: str) -> str:
+    return ".simulated" if market == "simulated" else ""

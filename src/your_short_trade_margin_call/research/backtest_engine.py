@@ -1,0 +1,193 @@
+"""`BacktestEngine`: recorded candles in, trades and metrics out (DESIGN 8)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from your_short_trade_margin_call.domain.instrument import Instrument
+from your_short_trade_margin_call.domain.params import StrategyParams
+from your_short_trade_margin_call.domain.words import ExitReason, TargetSource
+from your_short_trade_margin_call.market.candles import Candles
+from your_short_trade_margin_call.market.instruments import find_instrument
+from your_short_trade_margin_call.research import trial_kernel as kernel
+from your_short_trade_margin_call.research.metrics import Metrics, metric_columns, metrics_row
+from your_short_trade_margin_call.research.sweep import (
+    Progress,
+    Sweep,
+    blocked_by_reason,
+    grid_params,
+    run_sweep,
+    simulate,
+    with_defaults,
+)
+from your_short_trade_margin_call.rules.market_arrays import MarketArrays, make_market
+from your_short_trade_margin_call.rules.terms import NO_PRICE, Contract, Terms, make_contract, make_terms, make_trial
+from your_short_trade_margin_call.settings import ParameterGrid, Settings
+
+if TYPE_CHECKING:
+    import polars
+    from numpy.typing import NDArray
+
+TRADE_ROW = (
+    "entry_time",
+    "exit_time",
+    "entry_price",
+    "exit_price",
+    "quantity",
+    "leverage",
+    "target_price",
+    "target_source",
+    "liquidation_price",
+    "margin_call_price",
+    "entry_fee",
+    "exit_fee",
+    "funding",
+    "pnl_value",
+    "pnl_pct",
+    "exit_reason",
+    "balance_after",
+)
+"""Columns of a trade row, in order (also of ``--trades FILE.csv``)."""
+
+
+@dataclass(frozen=True)
+class BacktestResult:
+    """One parameter set over recorded candles."""
+
+    params: StrategyParams
+    metrics: Metrics
+    equity: NDArray[np.float64]
+    """Equity at each candle close, the open position marked at the last price, in USDT."""
+    blocked: dict[str, int]
+    rows: tuple[dict[str, Any], ...]
+    facts: dict[str, Any]
+    """What the result rests on: tiers, funding, mark, minutes, gaps; and notes in plain words."""
+
+    @cached_property
+    def trades(self) -> polars.DataFrame:
+        """One row a trade (TRADE_ROW); times are UTC ms of the candle the fill happened in."""
+        import polars as pl
+
+        text = {"target_source", "exit_reason"}
+        types = {
+            name: pl.String if name in text else pl.Int64 if name.endswith("_time") else pl.Float64
+            for name in TRADE_ROW
+        }
+        return pl.DataFrame(list(self.rows), schema=types, orient="row")
+
+
+class BacktestEngine:
+    """Backtests and sweeps under one `Settings`.
+
+    Args:
+        settings: costs, leverage, limits, seed.
+        instrument: needed for pairs the package does not know.
+    """
+
+    def __init__(self, settings: Settings | None = None, instrument: Instrument | None = None) -> None:
+        self.settings = settings or Settings()
+        self._instrument = instrument
+
+    def instrument(self, symbol: str) -> Instrument:
+        """The instrument used for a pair.
+
+        Raises:
+            UnknownPairError: the package does not know it and none was given.
+        """
+        if self._instrument is not None and self._instrument.symbol == symbol:
+            return self._instrument
+        return find_instrument(symbol)
+
+    def sweep(
+        self, candles: Candles, grid: ParameterGrid | None = None, progress: Progress | None = None
+    ) -> Sweep:
+        """Try every parameter set of `grid` on `candles`.
+
+        Raises:
+            TooFewCandlesError: not enough candles for the longest lookback.
+        """
+        params = grid_params(grid or ParameterGrid(), self.settings)
+        _require_candles(candles, max(p.highest_high_lookback for p in params))
+        market, contract, terms = self._inputs(candles)
+        return run_sweep(market, contract, terms, params, self.settings.starting_balance, progress)
+
+    def backtest(self, candles: Candles, params: StrategyParams) -> BacktestResult:
+        """One parameter set, with every trade and the equity curve.
+
+        Raises:
+            TooFewCandlesError: not enough candles for the lookback.
+        """
+        params = with_defaults(params, self.settings)
+        _require_candles(candles, params.highest_high_lookback)
+        market, contract, terms = self._inputs(candles)
+        signals = kernel.find_signals(market, params.highest_high_lookback, kernel.peak_ages(market.high))
+        start = self.settings.starting_balance
+        trial = make_trial(params)
+        summary, blocked, trades, equity = simulate(
+            market, contract, terms, trial.lookback, signals, [trial], start, keep_trades=True
+        )
+        metrics = metrics_row(metric_columns(summary, start), 0)
+        instrument = self.instrument(candles.symbol)
+        rows = tuple(_trade_row(trades[k], candles.time_ms, instrument, start) for k in range(metrics.trades))
+        facts = self.facts(candles, any(_met_the_ladder(row, instrument) for row in rows))
+        return BacktestResult(params, metrics, equity, blocked_by_reason(blocked[0]), rows, facts)
+
+    def facts(self, candles: Candles, met_the_ladder: bool = False) -> dict[str, Any]:
+        """What a result on these candles rests on, for artefacts and the screen."""
+        instrument = self.instrument(candles.symbol)
+        notes = list(candles.quality.notes)
+        if met_the_ladder:
+            notes.append("A liquidation above the lowest risk tier was simplified to losing the whole margin.")
+        return {
+            "tiers": "assumed" if instrument.tiers_source == "assumed" else instrument.tiers_source,
+            "funding": "unknown" if candles.funding is None else "recorded",
+            "mark": "last prices" if candles.mark is None else "recorded",
+            "minutes": candles.minutes is not None,
+            "gaps": candles.gaps,
+            "missing": candles.missing,
+            "notes": notes,
+        }
+
+    def _inputs(self, candles: Candles) -> tuple[MarketArrays, Contract, Terms]:
+        instrument = self.instrument(candles.symbol)
+        market = make_market(candles, float(instrument.tick_size))
+        return market, make_contract(instrument), make_terms(self.settings, candles.symbol)
+
+
+def _require_candles(candles: Candles, lookback: int) -> None:
+    candles.require(lookback + 2, f"a lookback of {lookback} (it, the signal candle and the one after)")
+
+
+def _met_the_ladder(row: dict[str, Any], instrument: Instrument) -> bool:
+    if row["exit_reason"] != ExitReason.LIQUIDATION or len(instrument.tiers) < 2:
+        return False
+    return bool(row["quantity"] * row["liquidation_price"] > instrument.tiers[0].limit_usdt)
+
+
+def _trade_row(
+    raw: NDArray[np.float64], time_ms: NDArray[np.int64], instrument: Instrument, start: float
+) -> dict[str, Any]:
+    """A kernel's trade row in USDT, base coin and UTC ms."""
+    trade = dict(zip(kernel.TRADE_COLUMNS, raw.tolist(), strict=True))
+    margin_call = trade["margin_call_ticks"]
+    return {
+        "entry_time": int(time_ms[int(trade["entry_index"])]),
+        "exit_time": int(time_ms[int(trade["exit_index"])]),
+        "entry_price": instrument.price(trade["entry_ticks"]),
+        "exit_price": instrument.price(trade["exit_ticks"]),
+        "quantity": instrument.quantity(int(trade["lots"])),
+        "leverage": trade["leverage"],
+        "target_price": instrument.price(trade["target_ticks"]),
+        "target_source": str(TargetSource.from_code(int(trade["target_source"]))),
+        "liquidation_price": instrument.price(trade["liquidation_ticks"]),
+        "margin_call_price": None if margin_call >= NO_PRICE else instrument.price(margin_call),
+        "entry_fee": trade["entry_fee"],
+        "exit_fee": trade["exit_fee"],
+        "funding": trade["funding"],
+        "pnl_value": trade["pnl_value"],
+        "pnl_pct": 100.0 * trade["pnl_value"] / start,
+        "exit_reason": str(ExitReason.from_code(int(trade["exit_reason"]))),
+        "balance_after": trade["balance_after"],
+    }

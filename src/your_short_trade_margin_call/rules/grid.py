@@ -1,0 +1,38 @@
+"""Prices on the tick grid, quantities on the lot grid.
+
+Inside the rules a price is a number of ticks and a quantity a number of lots. What the engine makes
+(fills, targets, stops) is a whole number of ticks; a candle's price may lie between two.
+"""
+
+from __future__ import annotations
+
+import math
+
+from your_short_trade_margin_call.rules.jit import jit, jit_inline
+
+STEP_TOLERANCE = 1e-9
+"""A number within this many steps of a step is on it."""
+
+
+@jit
+def snap(steps: float) -> float:
+    """`steps`, moved onto the nearest whole step when it lies within the tolerance of it.
+
+    Above some millions of steps a float cannot resolve 1e-9; there, four units in the last place count.
+    """
+    nearest = math.floor(steps + 0.5)
+    if abs(steps - nearest) <= max(STEP_TOLERANCE, 8.9e-16 * abs(steps)):
+        return nearest
+    return steps
+
+
+@jit_inline
+def floor_step(steps: float) -> int:
+    """The whole step at or below `steps`."""
+    return int(math.floor(snap(steps)))
+
+
+@jit_inline
+def ceil_step(steps: float) -> int:
+    """The whole step at or above `steps`."""
+    return int(math.ceil(snap(steps)))

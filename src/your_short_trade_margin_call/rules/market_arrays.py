@@ -1,0 +1,92 @@
+"""Candles as kernels take them: prices in ticks, mark prices and funding lined up with the candles."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from your_short_trade_margin_call.market.extras import aligned_mark, aligned_minutes, funding_offsets
+from your_short_trade_margin_call.rules.terms import to_ticks
+from your_short_trade_margin_call.settings import CANDLE_MS
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from your_short_trade_margin_call.market.candles import Candles
+
+    Floats = NDArray[np.float64]
+    Integers = NDArray[np.int64]
+
+
+class MarketArrays(NamedTuple):
+    """`n` candles. Where no mark candle exists the last prices stand in for it.
+
+    `minute_high` and `minute_low` are float64[n, 3], NaN where unknown, or a single NaN row when there
+    are no minutes at all. Settlements `funding_first[j]..funding_first[j + 1]` belong before candle j.
+    `run_length[j]` is how many candles without a gap end at j.
+    """
+
+    candle_ms: int
+    time_ms: Integers
+    open: Floats
+    high: Floats
+    low: Floats
+    close: Floats
+    mark_open: Floats
+    mark_high: Floats
+    mark_close: Floats
+    minute_high: Floats
+    minute_low: Floats
+    has_minutes: bool
+    funding_time_ms: Integers
+    funding_rate: Floats
+    funding_first: Integers
+    run_length: Integers
+
+
+def make_market(candles: Candles, tick_size: float) -> MarketArrays:
+    """The candles in ticks, with everything that came with them."""
+    last = [to_ticks(x, tick_size) for x in (candles.open, candles.high, candles.low, candles.close)]
+    mark_open, mark_high, mark_close = _mark_or_last(candles, tick_size, last)
+    minute_high, minute_low, has_minutes = _minutes(candles, tick_size)
+    funding_time, funding_rate, funding_first = funding_offsets(candles)
+    return MarketArrays(
+        CANDLE_MS,
+        np.ascontiguousarray(candles.time_ms),
+        *last,
+        mark_open,
+        mark_high,
+        mark_close,
+        minute_high,
+        minute_low,
+        has_minutes,
+        np.ascontiguousarray(funding_time, dtype=np.int64),
+        np.ascontiguousarray(funding_rate, dtype=np.float64),
+        np.ascontiguousarray(funding_first, dtype=np.int64),
+        _run_length(candles.time_ms),
+    )
+
+
+def _mark_or_last(candles: Candles, tick_size: float, last: list[Floats]) -> tuple[Floats, Floats, Floats]:
+    open_, high, _low, close = last
+    if candles.mark is None:
+        return open_, high, close
+    marks = [to_ticks(x, tick_size) for x in aligned_mark(candles)]
+    filled = [np.where(np.isnan(mark), own, mark) for mark, own in zip(marks, (open_, high, close), strict=True)]
+    return filled[0], filled[1], filled[2]
+
+
+def _minutes(candles: Candles, tick_size: float) -> tuple[Floats, Floats, bool]:
+    if candles.minutes is None:
+        unknown = np.full((1, 3), np.nan)
+        return unknown, unknown.copy(), False
+    high, low = aligned_minutes(candles)
+    return to_ticks(high, tick_size), to_ticks(low, tick_size), True
+
+
+def _run_length(time_ms: Integers) -> Integers:
+    """1, 2, 3, ... restarting after every gap."""
+    place = np.arange(len(time_ms), dtype=np.int64)
+    starts = np.concatenate(([True], np.diff(time_ms) != CANDLE_MS)) if len(time_ms) else np.zeros(0, bool)
+    return place - np.maximum.accumulate(np.where(starts, place, 0)) + 1

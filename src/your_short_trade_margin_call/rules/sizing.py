@@ -1,0 +1,49 @@
+"""How much to sell: the largest quantity whose order cost fits the budget, tier by tier (DESIGN 3)."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from your_short_trade_margin_call.rules.costs import notional
+from your_short_trade_margin_call.rules.grid import floor_step
+from your_short_trade_margin_call.rules.jit import jit
+from your_short_trade_margin_call.rules.margin import order_cost
+from your_short_trade_margin_call.rules.terms import TIER_LIMIT, TIER_MAX_LEVERAGE, Contract, Terms
+
+
+class Size(NamedTuple):
+    """A quantity in lots and its leverage; `quantity_clamped` when the order limit, not the money, bound it."""
+
+    lots: int
+    leverage: float
+    leverage_clamped: bool
+    quantity_clamped: bool
+
+
+@jit
+def _largest(contract: Contract, terms: Terms, budget_usdt: float, mid_ticks: float, cap_lots: int) -> Size:
+    """Largest quantity over the tiers, at most `cap_lots`."""
+    mid = mid_ticks * contract.tick_size
+    best_lots = 0
+    best_leverage = terms.leverage
+    floor_usdt = 0.0
+    for tier in range(len(contract.tiers)):
+        limit_usdt = contract.tiers[tier, TIER_LIMIT]
+        leverage = min(terms.leverage, contract.max_leverage, contract.tiers[tier, TIER_MAX_LEVERAGE])
+        lot_cost = order_cost(mid, contract.lot_size, leverage, terms.taker_fee_rate)
+        affordable = budget_usdt / lot_cost
+        allowed = limit_usdt / (mid * contract.lot_size)
+        lots = min(floor_step(min(affordable, allowed, 1e15)), cap_lots)
+        if lots > best_lots and notional(contract, lots, mid_ticks) > floor_usdt:
+            best_lots = lots
+            best_leverage = leverage
+        floor_usdt = limit_usdt
+    return Size(best_lots, best_leverage, best_leverage < terms.leverage, False)
+
+
+@jit
+def largest_size(contract: Contract, terms: Terms, budget_usdt: float, mid_ticks: float) -> Size:
+    """The size of an entry at the reference mid for a budget in USDT; 0 lots when nothing fits."""
+    size = _largest(contract, terms, budget_usdt, mid_ticks, contract.max_lots)
+    free = _largest(contract, terms, budget_usdt, mid_ticks, 1 << 60)
+    return Size(size.lots, size.leverage, size.leverage_clamped, free.lots > size.lots)

@@ -1,0 +1,219 @@
+"""Every setting, validated, in one tree: a TOML file, then the environment, then the command line.
+
+Names are flat, so that `--set name=value`, `SHORTEST_PEAK_NAME=value` and `name = value` in the file
+all mean the same. Fractions may be typed ``0.44%``; durations ``12h``, ``90m``, ``30s`` or ``2d``.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import json
+import os
+import re
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Self, TypeVar
+
+from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from your_short_trade_margin_call.domain.errors import SettingError
+from your_short_trade_margin_call.domain.words import ExitType
+
+CANDLE_MS = 180_000
+MINUTE_MS = 60_000
+ENVIRONMENT_PREFIX = "SHORTEST_PEAK_"
+
+_UNITS_MS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
+_DURATION = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)\s*$")
+# Variables that share the prefix without being settings.
+_NOT_SETTINGS = {"data_dir"}
+
+
+def parse_fraction(value: object) -> object:
+    """``0.44%`` as 0.0044; anything else unchanged."""
+    if isinstance(value, str) and value.strip().endswith("%"):
+        return float(value.strip()[:-1]) / 100.0
+    return value
+
+
+def parse_duration_ms(value: object) -> object:
+    """``12h`` as 43,200,000; a plain number is milliseconds already; anything else unchanged."""
+    if isinstance(value, str) and (match := _DURATION.match(value)):
+        return round(float(match[1]) * _UNITS_MS[match[2]])
+    return value
+
+
+Model = TypeVar("Model", bound=BaseModel)
+Fraction = Annotated[float, BeforeValidator(parse_fraction)]
+DurationMs = Annotated[int, BeforeValidator(parse_duration_ms)]
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, populate_by_name=True)
+
+
+class ParameterGrid(_Frozen):
+    """The parameter sets of a sweep: every combination, in the order lookback, exit type, risk, take profit."""
+
+    highest_high_lookback: tuple[Annotated[int, Field(ge=1)], ...] = (10, 20, 30, 40, 50, 60, 70)
+    exit_type: tuple[ExitType, ...] = (ExitType.HIGHEST_LOW, ExitType.LOWEST_HIGH, ExitType.MIDPOINT)
+    risk_fraction: tuple[Annotated[Fraction, Field(gt=0, le=1)], ...] = (0.5, 0.7, 0.85, 0.95)
+    take_profit_pct: tuple[Annotated[Fraction, Field(gt=0, lt=1)], ...] = (0.0022, 0.0044, 0.0060, 0.0080)
+    stop_loss_pct: tuple[Annotated[Fraction, Field(gt=0)] | None, ...] = (None,)
+    max_hold: tuple[Annotated[DurationMs, Field(gt=0)] | None, ...] = (None,)
+
+    def __len__(self) -> int:
+        """Number of trials."""
+        size = 1
+        for values in self.__dict__.values():
+            size *= len(values)
+        return size
+
+    @classmethod
+    def from_toml(cls, path: Path) -> Self:
+        """Read a grid: lists, or ranges ``{start, stop, step}`` with the stop included.
+
+        Raises:
+            SettingError: the file cannot be read or names something unknown.
+        """
+        raw = read_toml(path)
+        return validated(cls, {name: _expand(name, value) for name, value in raw.get("grid", raw).items()})
+
+    def model_post_init(self, _context: Any) -> None:
+        """Refuse empty axes: a sweep of nothing has no best."""
+        for name, values in self.__dict__.items():
+            if not values:
+                raise SettingError(f"The grid's {name} is empty.", "Give it at least one value.")
+
+
+class Settings(_Frozen):
+    """All settings. Defaults are the published ones (README); money in USDT, `_bps` in basis points."""
+
+    # The account
+    starting_balance: float = Field(472.0, gt=0, validation_alias=AliasChoices("starting_balance", "balance"))
+    leverage: float = Field(3.0, ge=1, le=200)
+    max_available_frac: Fraction = Field(0.9, gt=0, le=1)
+    # What the market charges
+    spread_bps: float = Field(2.0, ge=0, le=1_000)
+    slippage_bps: float = Field(3.0, ge=0, le=1_000)
+    order_reject_prob: Fraction = Field(0.01, ge=0, le=1)
+    taker_fee_rate: Fraction = Field(0.00055, ge=0, lt=0.1)
+    maker_fee_rate: Fraction = Field(0.0002, ge=-0.01, lt=0.1)
+    # The strategy's fixed parts
+    min_take_profit_pct: Fraction = Field(0.0022, ge=0, lt=1)
+    fill_on_touch: bool = False
+    margin_call_at: Annotated[Fraction, Field(gt=0, lt=1)] | None = 0.9
+    stop_loss_pct: Annotated[Fraction, Field(gt=0)] | None = None
+    max_hold: Annotated[DurationMs, Field(gt=0)] | None = None
+    # Limits on losses: off by default
+    daily_loss: Annotated[Fraction, Field(gt=0, le=1)] | None = None
+    max_drawdown: Annotated[Fraction, Field(gt=0, le=1)] | None = None
+    cooldown: Annotated[DurationMs, Field(gt=0)] | None = None
+    # The cycle
+    window: DurationMs = Field(86_400_000, ge=CANDLE_MS)
+    reoptimize: Annotated[DurationMs, Field(ge=CANDLE_MS)] | None = 43_200_000
+    stale_after: DurationMs = Field(2 * CANDLE_MS, ge=1_000)
+    # Luck, and the invented market
+    seed: int = Field(42, ge=0, lt=2**63)
+    edge: float = Field(0.0, ge=-5, le=5)
+
+    @property
+    def candle_ms(self) -> int:
+        """Length of a candle in milliseconds."""
+        return CANDLE_MS
+
+    def replace(self, **changes: object) -> Settings:
+        """A copy with changes, validated again."""
+        return validated(Settings, {**self.model_dump(), **changes})
+
+    def fingerprint(self) -> str:
+        """Hash of all settings, as 16 hex digits: equal settings, equal hash."""
+        text = json.dumps(self.model_dump(mode="json"), sort_keys=True)
+        return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+
+
+def validated(model: type[Model], values: dict[str, Any]) -> Model:
+    """Build a settings model, turning pydantic's complaints into a named error with a suggestion.
+
+    Raises:
+        SettingError: naming the setting, what was wrong and what was probably meant.
+    """
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = str(first["loc"][0]) if first["loc"] else "?"
+        if first["type"] == "extra_forbidden":
+            near = difflib.get_close_matches(name, list(model.model_fields), n=1)
+            cure = f"Did you mean {near[0]}?" if near else f"Known: {', '.join(model.model_fields)}."
+            raise SettingError(f"There is no setting called {name!r}.", cure) from None
+        raise SettingError(f"{name}={first['input']!r} does not fit:", f"{first['msg']}.") from None
+    except (ValueError, TypeError) as error:
+        raise SettingError("A setting cannot be read:", f"{error}.") from None
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """The tables of a TOML file.
+
+    Raises:
+        SettingError: the file is absent or not TOML.
+    """
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise SettingError(f"{path} cannot be read: {error.strerror}.", "Check the path.") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingError(f"{path} is not valid TOML: {error}.", "Mend that line.") from None
+
+
+def load_settings(
+    config: Path | None = None,
+    assignments: dict[str, Any] | None = None,
+    environment: dict[str, str] | None = None,
+) -> Settings:
+    """Settings from a TOML file, then the environment, then `--set` assignments; the later wins.
+
+    Raises:
+        SettingError: something is unknown, of the wrong type or out of range.
+    """
+    values = dict(read_toml(config)) if config else {}
+    variables = os.environ if environment is None else environment
+    for key, text in variables.items():
+        name = key[len(ENVIRONMENT_PREFIX) :].lower()
+        if key.startswith(ENVIRONMENT_PREFIX) and name not in _NOT_SETTINGS:
+            values[name] = _nothing(text)
+    values.update(assignments or {})
+    return validated(Settings, {("starting_balance" if k == "balance" else k): v for k, v in values.items()})
+
+
+def parse_assignments(texts: list[str]) -> dict[str, Any]:
+    """``["leverage=5", "margin_call_at=null"]`` as a dictionary.
+
+    Raises:
+        SettingError: a text is not of the form name=value.
+    """
+    values: dict[str, Any] = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals or not name.strip():
+            raise SettingError(f"--set {text!r} is not of the form name=value.", "Try --set leverage=5.")
+        values[name.strip().replace("-", "_")] = _nothing(value.strip())
+    return values
+
+
+def _nothing(text: str) -> str | None:
+    return None if text.lower() in ("null", "none", "never") else text
+
+
+def _expand(name: str, value: Any) -> Any:
+    if not isinstance(value, dict):
+        return value if isinstance(value, list) else [value]
+    try:
+        start, stop, step = (float(parse_fraction(value[key])) for key in ("start", "stop", "step"))  # type: ignore[arg-type]
+    except (KeyError, TypeError, ValueError):
+        raise SettingError(f"The grid's {name} is not a range.", "Write {start=10, stop=70, step=10}.") from None
+    if step <= 0 or stop < start or (stop - start) / step > 1e6:
+        raise SettingError(f"The grid's {name} is not a range.", "It needs step > 0 and stop >= start.")
+    steps = [round(start + k * step, 12) for k in range(int((stop - start) / step + 1e-9) + 1)]
+    return [int(x) if name == "highest_high_lookback" and x == int(x) else x for x in steps]

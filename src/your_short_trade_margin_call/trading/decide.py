@@ -1,0 +1,134 @@
+"""The engine as a pure function: an event in; a new state, commands and records out.
+
+No clock, no disk, no network, no luck. The async shell (`live_trading_engine.py`) reads an event,
+calls `decide`, writes intents and records down, and only then acts.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from your_short_trade_margin_call.domain.messages import (
+    Candle,
+    CandleClosed,
+    ControlsChanged,
+    Event,
+    Executed,
+    MarketEnded,
+    OrderChanged,
+    ParametersAdopted,
+    QuoteArrived,
+    StreamLost,
+    StreamRestored,
+)
+from your_short_trade_margin_call.domain.words import BlockReason, ExitReason
+from your_short_trade_margin_call.rules.position import unrealized_pnl
+from your_short_trade_margin_call.rules.signal import Levels, is_failed_peak, levels_before
+from your_short_trade_margin_call.trading import entries, exits
+from your_short_trade_margin_call.trading.commands import (
+    Command,
+    RecordEquity,
+    RecordNote,
+    RecordSignal,
+    Refused,
+    StopRefused,
+)
+from your_short_trade_margin_call.trading.state import Context, EngineState, Flat, Open, Wish
+
+Decision = tuple[EngineState, tuple[Command, ...]]
+
+
+def decide(context: Context, state: EngineState, event: Event | Refused | StopRefused) -> Decision:
+    """What to do about one event."""
+    match event:
+        case CandleClosed(candle):
+            return _on_candle(context, state, candle)
+        case QuoteArrived():
+            return _on_quote(context, state, event)
+        case Executed(execution):
+            return exits.on_execution(context, state, execution)
+        case OrderChanged(order):
+            return exits.on_order(context, state, order)
+        case Refused(request, code, message):
+            return exits.on_refused(context, state, request, code, message)
+        case StopRefused(trigger, message):
+            return exits.on_stop_refused(context, state, trigger, message)
+        case ParametersAdopted(time_ms, params, has_edge):
+            note = RecordNote(time_ms, "adopted", {"has_edge": has_edge})
+            return replace(state, params=params, has_edge=has_edge), (note,)
+        case ControlsChanged(_, paused, flatten):
+            return exits.on_flatten(context, replace(state, paused=paused, flatten=flatten))
+        case MarketEnded(time_ms):
+            return exits.close(context, replace(state, wish=None, time_ms=time_ms), ExitReason.END_OF_DATA)
+        case StreamLost(time_ms):
+            return replace(state, connected=False), (RecordNote(time_ms, "stream_lost", {}),)
+        case StreamRestored(time_ms):
+            return replace(state, connected=True), (RecordNote(time_ms, "stream_restored", {}),)
+
+
+def equity_of(context: Context, state: EngineState) -> float:
+    """Wallet plus the open position's profit at the last price, in USDT."""
+    if not isinstance(state.book, Open):
+        return state.wallet
+    return state.wallet + unrealized_pnl(
+        context.contract, state.book.lots, state.book.entry_ticks, state.price_ticks
+    )
+
+
+def find_wish(context: Context, state: EngineState) -> Wish | None:
+    """The signal at the close of the newest candle of the window, if there is one.
+
+    Needs lookback + 1 candles without a gap.
+    """
+    if state.params is None:
+        return None
+    lookback = state.params.highest_high_lookback
+    recent = state.window[-lookback - 1 :]
+    last = recent[-1]
+    if len(recent) <= lookback or last.open_time_ms - recent[0].open_time_ms != lookback * context.candle_ms:
+        return None
+    levels = _levels(recent, lookback)
+    if not is_failed_peak(last.open, last.high, last.close, levels.highest_high):
+        return None
+    return Wish(
+        last.open_time_ms, state.params, levels.highest_low, levels.lowest_high, _known_block(state)
+    )
+
+
+def _levels(recent: tuple[Candle, ...], lookback: int) -> Levels:
+    high = np.array([candle.high for candle in recent])
+    low = np.array([candle.low for candle in recent])
+    return levels_before(high, low, lookback, lookback)
+
+
+def _known_block(state: EngineState) -> str | None:
+    if not isinstance(state.book, Flat):
+        return BlockReason.POSITION_OPEN
+    if state.paused or state.flatten:
+        return BlockReason.PAUSED
+    return None if state.has_edge else BlockReason.NO_EDGE
+
+
+def _on_candle(context: Context, state: EngineState, candle: Candle) -> Decision:
+    if state.window and candle.open_time_ms <= state.window[-1].open_time_ms:
+        return state, ()  # a duplicate or a late one: the window already has it
+    window = (*state.window[1 - context.keep_candles :], candle)
+    state = replace(
+        state, window=window, wish=None, price_ticks=candle.close, time_ms=candle.open_time_ms + context.candle_ms
+    )
+    wish = find_wish(context, state)
+    equity = RecordEquity(candle.open_time_ms, state.wallet, equity_of(context, state))
+    if wish is None:
+        return state, (equity,)
+    return replace(state, wish=wish), (RecordSignal(wish.candle_ms, entries.wish_as_dict(wish)), equity)
+
+
+def _on_quote(context: Context, state: EngineState, quote: QuoteArrived) -> Decision:
+    state = replace(state, time_ms=quote.time_ms, price_ticks=quote.mid_ticks)
+    if quote.opens_candle_ms is None:
+        return state, ()
+    state, commands = exits.on_opening(context, state, quote.opens_candle_ms)
+    state, more = entries.on_opening(context, state, quote)
+    return state, commands + more

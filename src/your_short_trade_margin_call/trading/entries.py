@@ -1,0 +1,125 @@
+"""From a signal to an entry order: the checks in their order, the size, the provisional stop."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from your_short_trade_margin_call.domain.messages import OrderRequest, QuoteArrived
+from your_short_trade_margin_call.domain.params import StrategyParams
+from your_short_trade_margin_call.domain.words import BlockReason, ExitType, OrderType, Purpose, Side
+from your_short_trade_margin_call.rules.entry import ALLOWED, Plan, begin_day, limit_block, plan_entry
+from your_short_trade_margin_call.rules.position import guards_of
+from your_short_trade_margin_call.rules.terms import NO_PRICE, make_trial
+from your_short_trade_margin_call.trading.commands import Command, Place, RecordBlocked
+from your_short_trade_margin_call.trading.ids import link_id
+from your_short_trade_margin_call.trading.state import Context, EngineState, Entering, Flat, Wish
+
+Decision = tuple[EngineState, tuple[Command, ...]]
+
+
+def on_opening(context: Context, state: EngineState, quote: QuoteArrived) -> Decision:
+    """The first quote of a candle: trade the signal of the candle before it, or write down why not."""
+    wish = state.wish
+    if wish is None or quote.opens_candle_ms is None:
+        return state, ()
+    state = replace(state, wish=None)
+    state = replace(state, tally=begin_day(state.tally, state.wallet, quote.opens_candle_ms))
+    block = _early_block(context, state, wish, quote)
+    if block is not None:
+        return state, (RecordBlocked(wish.candle_ms, block),)
+    plan = plan_entry(context.contract, context.terms, wish.params.risk_fraction, state.wallet, quote.mid_ticks)
+    if plan.block != ALLOWED:
+        return state, (RecordBlocked(wish.candle_ms, BlockReason.from_code(plan.block)),)
+    return _enter(context, state, wish, quote, plan)
+
+
+def _early_block(context: Context, state: EngineState, wish: Wish, quote: QuoteArrived) -> BlockReason | None:
+    """Why this signal may not be traded, before any size is worked out."""
+    due_ms = wish.candle_ms + context.candle_ms
+    if wish.blocked_at_close is not None:
+        return BlockReason(wish.blocked_at_close)
+    if quote.opens_candle_ms != due_ms:
+        return BlockReason.STREAM_GAP
+    if quote.time_ms - due_ms > context.stale_after_ms:
+        return BlockReason.STALE_CANDLE
+    if not isinstance(state.book, Flat):
+        return BlockReason.POSITION_OPEN
+    if not state.connected:
+        return BlockReason.EXCHANGE_ERROR
+    if state.paused or state.flatten:
+        return BlockReason.PAUSED
+    limit = limit_block(context.terms, state.tally, state.wallet, due_ms)
+    return None if limit == ALLOWED else BlockReason.from_code(limit)
+
+
+def _enter(context: Context, state: EngineState, wish: Wish, quote: QuoteArrived, plan: Plan) -> Decision:
+    candle_ms = wish.candle_ms + context.candle_ms
+    size = plan.size
+    # The fill is not known yet: the stop that travels with the order is worked out from the mid.
+    guards = guards_of(
+        context.contract,
+        context.terms,
+        size.lots,
+        quote.mid_ticks,
+        size.leverage,
+        0.0,
+        make_trial(wish.params).stop_loss_pct,
+    )
+    request = OrderRequest(
+        link_id=link_id(context.symbol, candle_ms, Purpose.ENTRY),
+        purpose=Purpose.ENTRY,
+        side=Side.SELL,
+        order_type=OrderType.MARKET,
+        lots=size.lots,
+        attached_stop_ticks=None if guards.stop == NO_PRICE else guards.stop,
+        leverage=size.leverage,
+    )
+    book = Entering(request, wish, candle_ms, size.leverage_clamped, size.quantity_clamped, size.lots)
+    detail = {
+        "wish": wish_as_dict(wish),
+        "candle_ms": candle_ms,
+        "leverage_clamped": size.leverage_clamped,
+        "quantity_clamped": size.quantity_clamped,
+        "wallet": state.wallet,
+    }
+    return replace(state, book=book), (Place(request, detail),)
+
+
+def wish_as_dict(wish: Wish) -> dict[str, Any]:
+    """A wish as JSON-able data."""
+    return {
+        "candle_ms": wish.candle_ms,
+        "params": params_as_dict(wish.params),
+        "highest_low": wish.highest_low,
+        "lowest_high": wish.lowest_high,
+        "blocked_at_close": wish.blocked_at_close,
+    }
+
+
+def wish_from_dict(data: dict[str, Any]) -> Wish:
+    """The wish written by `wish_as_dict`."""
+    return Wish(
+        int(data["candle_ms"]),
+        params_from_dict(data["params"]),
+        float(data["highest_low"]),
+        float(data["lowest_high"]),
+        data["blocked_at_close"],
+    )
+
+
+def params_as_dict(params: StrategyParams) -> dict[str, Any]:
+    """Parameters as JSON-able data."""
+    return {
+        "highest_high_lookback": params.highest_high_lookback,
+        "exit_type": str(params.exit_type),
+        "risk_fraction": params.risk_fraction,
+        "take_profit_pct": params.take_profit_pct,
+        "stop_loss_pct": params.stop_loss_pct,
+        "max_hold_ms": params.max_hold_ms,
+    }
+
+
+def params_from_dict(data: dict[str, Any]) -> StrategyParams:
+    """The parameters written by `params_as_dict`."""
+    return StrategyParams(**{**data, "exit_type": ExitType(data["exit_type"])})

@@ -1,0 +1,309 @@
+"""From executions to a guarded position, and from a position to a closed trade."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from your_short_trade_margin_call.domain.errors import BrokenInvariantError
+from your_short_trade_margin_call.domain.messages import Execution, Order, OrderRequest
+from your_short_trade_margin_call.domain.words import (
+    BlockReason,
+    ExecutionKind,
+    ExitReason,
+    OrderStatus,
+    OrderType,
+    Purpose,
+    Side,
+    TargetSource,
+)
+from your_short_trade_margin_call.rules import position as rule
+from your_short_trade_margin_call.rules.entry import after_trade, begin_day
+from your_short_trade_margin_call.rules.signal import Levels
+from your_short_trade_margin_call.rules.terms import NO_PRICE, make_trial
+from your_short_trade_margin_call.trading.commands import (
+    AmendStop,
+    Cancel,
+    Command,
+    Place,
+    RecordBlocked,
+    RecordEntry,
+    RecordNote,
+    RecordTrade,
+)
+from your_short_trade_margin_call.trading.ids import link_id
+from your_short_trade_margin_call.trading.state import Context, EngineState, Entering, Flat, Open
+
+Decision = tuple[EngineState, tuple[Command, ...]]
+
+MAX_CLOSE_ATTEMPTS = 9
+
+
+def on_execution(context: Context, state: EngineState, execution: Execution) -> Decision:
+    """Book one execution (the shell has made sure that it was not booked before)."""
+    is_funding = execution.kind is ExecutionKind.FUNDING
+    # A fill counts where its candle opens; funding at midnight belongs to the new day.
+    moment_ms = execution.time_ms if is_funding else execution.candle_ms
+    state = replace(state, tally=begin_day(state.tally, state.wallet, moment_ms))
+    if is_funding:
+        return _on_funding(context, state, execution)
+    if execution.side is Side.SELL:
+        return _on_entry_fill(context, state, execution)
+    return _on_exit_fill(context, state, execution)
+
+
+def on_order(context: Context, state: EngineState, order: Order) -> Decision:
+    """An order's status changed. Quantities come from executions; only an early end matters here."""
+    book = state.book
+    ended_early = order.status in (OrderStatus.CANCELLED, OrderStatus.REJECTED)
+    if isinstance(book, Entering) and order.link_id == book.request.link_id and ended_early:
+        if order.filled_lots > book.filled_lots:  # executions still to come: book those, not the status
+            return replace(state, book=replace(book, expected_lots=order.filled_lots)), ()
+        if book.filled_lots:
+            return _guard_entry(context, state, book)
+        reason = BlockReason.ORDER_REJECTED if order.status is OrderStatus.REJECTED else BlockReason.EXCHANGE_ERROR
+        return replace(state, book=Flat()), (RecordBlocked(book.wish.candle_ms, reason, order.reason),)
+    if isinstance(book, Open) and order.link_id == book.close_id and ended_early:
+        return _close_again(context, state, book, order.reason)
+    return state, ()
+
+
+def on_refused(context: Context, state: EngineState, request: OrderRequest, code: str, message: str) -> Decision:
+    """An order of ours does not exist on the exchange."""
+    book = state.book
+    if isinstance(book, Entering) and request.link_id == book.request.link_id:
+        reason = BlockReason(code) if code in set(BlockReason) else BlockReason.EXCHANGE_ERROR
+        return replace(state, book=Flat()), (RecordBlocked(book.wish.candle_ms, reason, message),)
+    note = RecordNote(state.time_ms, "order_refused", {"link_id": request.link_id, "code": code, "why": message})
+    if isinstance(book, Open) and request.link_id == book.close_id:
+        state, commands = _close_again(context, state, book, message)
+        return state, (note, *commands)
+    # A refused target leaves the stop in place: the position is guarded, and the trader is told.
+    return state, (note,)
+
+
+def on_stop_refused(context: Context, state: EngineState, trigger: int, message: str) -> Decision:
+    """The stop could not be placed where it belongs: an unguarded position is closed at once."""
+    note = RecordNote(state.time_ms, "stop_refused", {"trigger_ticks": trigger, "why": message})
+    state, commands = close(context, state, ExitReason.CLOSED)
+    return state, (note, *commands)
+
+
+def on_opening(context: Context, state: EngineState, candle_ms: int) -> Decision:
+    """The first quote of a candle: close what has been held too long."""
+    book = state.book
+    if not isinstance(book, Open) or book.params.max_hold_ms is None:
+        return state, ()
+    if candle_ms - book.candle_ms < book.params.max_hold_ms:
+        return state, ()
+    return close(context, state, ExitReason.MAX_HOLD)
+
+
+def on_flatten(context: Context, state: EngineState) -> Decision:
+    """The trader's wishes changed: `flatten` closes what is open."""
+    return close(context, state, ExitReason.CLOSED) if state.flatten else (state, ())
+
+
+def close(context: Context, state: EngineState, reason: ExitReason) -> Decision:
+    """Buy back all that is open, at market, reduce-only; nothing when flat or already closing."""
+    book = state.book
+    if not isinstance(book, Open) or book.close_id is not None:
+        return state, ()
+    request = OrderRequest(
+        link_id=link_id(context.symbol, book.candle_ms, Purpose.CLOSE, book.close_attempts),
+        purpose=Purpose.CLOSE,
+        side=Side.BUY,
+        order_type=OrderType.MARKET,
+        lots=book.lots,
+        reduce_only=True,
+    )
+    book = replace(book, close_id=request.link_id, close_reason=reason, close_attempts=book.close_attempts + 1)
+    return replace(state, book=book), (Place(request, {"reason": str(reason)}),)
+
+
+def _close_again(context: Context, state: EngineState, book: Open, why: str) -> Decision:
+    """A close that ended unfilled is repeated until flat; after many tries the trader must look."""
+    if book.close_attempts > MAX_CLOSE_ATTEMPTS:
+        note = RecordNote(state.time_ms, "close_failed", {"attempts": book.close_attempts, "why": why})
+        return replace(state, book=replace(book, close_id=None), paused=True), (note,)
+    return close(context, replace(state, book=replace(book, close_id=None)), book.close_reason)
+
+
+def _on_entry_fill(context: Context, state: EngineState, execution: Execution) -> Decision:
+    book = state.book
+    if not isinstance(book, Entering) or execution.link_id != book.request.link_id:
+        raise BrokenInvariantError(
+            f"A sell execution {execution.exec_id} belongs to no entry of ours.",
+            "Someone else trades this account: close the position by hand and use an account of its own.",
+        )
+    book = replace(
+        book,
+        filled_lots=book.filled_lots + execution.lots,
+        value_ticks=book.value_ticks + execution.lots * execution.price_ticks,
+        fees=book.fees + execution.fee_usdt,
+    )
+    state = replace(state, book=book, wallet=state.wallet - execution.fee_usdt)
+    return _guard_entry(context, state, book) if book.filled_lots >= book.expected_lots else (state, ())
+
+
+def _guard_entry(context: Context, state: EngineState, book: Entering) -> Decision:
+    """The entry is complete: the exact stop first, then the target, then the news."""
+    trial = make_trial(book.wish.params)
+    entry = book.value_ticks / book.filled_lots
+    leverage = book.request.leverage or context.terms.leverage
+    levels = Levels(0.0, book.wish.highest_low, book.wish.lowest_high)
+    target = rule.choose_target(context.terms, trial, levels, entry)
+    guards = rule.guards_of(
+        context.contract, context.terms, book.filled_lots, entry, leverage, 0.0, trial.stop_loss_pct
+    )
+    opened = Open(
+        candle_ms=book.candle_ms,
+        params=book.wish.params,
+        entered_lots=book.filled_lots,
+        lots=book.filled_lots,
+        entry_ticks=entry,
+        leverage=leverage,
+        entry_fee=book.fees,
+        target=target,
+        guards=guards,
+        stop_on_exchange=book.request.attached_stop_ticks,
+        target_id=link_id(context.symbol, book.candle_ms, Purpose.TARGET),
+        pnl=-book.fees,
+    )
+    opened, amend = _amended(opened)
+    state = replace(state, book=opened)
+    news = RecordEntry(book.candle_ms, _entry_news(context, book, opened))
+    return state, (*amend, Place(target_request(opened), {}), news)
+
+
+def target_request(book: Open) -> OrderRequest:
+    """The target as a reduce-only limit buy for all that is open."""
+    return OrderRequest(
+        link_id=book.target_id,
+        purpose=Purpose.TARGET,
+        side=Side.BUY,
+        order_type=OrderType.LIMIT,
+        lots=book.lots,
+        price_ticks=book.target.ticks,
+        reduce_only=True,
+    )
+
+
+def _amended(book: Open) -> tuple[Open, tuple[Command, ...]]:
+    """The command that moves the stop to where it belongs, if it is not there."""
+    stop = None if book.guards.stop == NO_PRICE else book.guards.stop
+    if stop is None or stop == book.stop_on_exchange:
+        return book, ()
+    return replace(book, stop_on_exchange=stop), (AmendStop(stop),)
+
+
+def _on_funding(context: Context, state: EngineState, execution: Execution) -> Decision:
+    book = state.book
+    received = -execution.fee_usdt
+    if not isinstance(book, Open):
+        return replace(state, wallet=state.wallet + received), ()
+    locked = rule.position_margin(
+        context.contract, context.terms, book.lots, book.entry_ticks, book.leverage, book.extra_margin
+    )
+    taken = rule.margin_taken_by_funding(state.wallet, locked, received)
+    book = replace(
+        book, funding=book.funding + received, pnl=book.pnl + received, extra_margin=book.extra_margin - taken
+    )
+    state = replace(state, wallet=state.wallet + received)
+    if taken <= 0.0:
+        return replace(state, book=book), ()
+    guards = rule.guards_of(
+        context.contract,
+        context.terms,
+        book.lots,
+        book.entry_ticks,
+        book.leverage,
+        book.extra_margin,
+        make_trial(book.params).stop_loss_pct,
+    )
+    book, amend = _amended(replace(book, guards=guards))
+    return replace(state, book=book), amend
+
+
+def _on_exit_fill(context: Context, state: EngineState, execution: Execution) -> Decision:
+    book = state.book
+    if not isinstance(book, Open) or execution.lots > book.lots:
+        raise BrokenInvariantError(
+            f"A buy execution {execution.exec_id} of {execution.lots} lots exceeds our short.",
+            "Compare the position on the exchange with `status`, close the difference by hand, start again.",
+        )
+    change = (
+        rule.unrealized_pnl(context.contract, execution.lots, book.entry_ticks, execution.price_ticks)
+        - execution.fee_usdt
+    )
+    book = replace(
+        book,
+        lots=book.lots - execution.lots,
+        exit_fee=book.exit_fee + execution.fee_usdt,
+        exit_value_ticks=book.exit_value_ticks + execution.lots * execution.price_ticks,
+        pnl=book.pnl + change,
+    )
+    state = replace(state, wallet=state.wallet + change, book=book)
+    if book.lots > 0:
+        return state, ()
+    return _closed(context, state, book, execution)
+
+
+def _closed(context: Context, state: EngineState, book: Open, execution: Execution) -> Decision:
+    """The last lot is bought back: the trade is history."""
+    reason = _reason(book, execution)
+    row = trade_row(context, book, reason, execution.candle_ms, state.wallet)
+    tally = after_trade(state.tally, state.wallet, book.pnl, execution.candle_ms + context.candle_ms)
+    leftover = () if reason is ExitReason.TARGET else (Cancel(book.target_id),)
+    return replace(state, book=Flat(), tally=tally), (*leftover, RecordTrade(row))
+
+
+def _reason(book: Open, execution: Execution) -> ExitReason:
+    if execution.kind is ExecutionKind.LIQUIDATION:
+        return ExitReason.LIQUIDATION
+    if execution.from_stop:
+        return ExitReason.from_code(book.guards.stop_reason)
+    if execution.link_id == book.target_id:
+        return ExitReason.TARGET
+    return book.close_reason
+
+
+def trade_row(context: Context, book: Open, reason: ExitReason, exit_ms: int, wallet: float) -> dict[str, Any]:
+    """A closed short as a trade row (the columns of a backtest's)."""
+    instrument = context.instrument
+    margin_call = book.guards.margin_call
+    return {
+        "entry_time": book.candle_ms,
+        "exit_time": exit_ms,
+        "entry_price": instrument.price(book.entry_ticks),
+        "exit_price": instrument.price(book.exit_value_ticks / book.entered_lots),
+        "quantity": instrument.quantity(book.entered_lots),
+        "leverage": book.leverage,
+        "target_price": instrument.price(book.target.ticks),
+        "target_source": str(TargetSource.from_code(book.target.source)),
+        "liquidation_price": instrument.price(book.guards.liquidation),
+        "margin_call_price": None if margin_call == NO_PRICE else instrument.price(margin_call),
+        "entry_fee": book.entry_fee,
+        "exit_fee": book.exit_fee,
+        "funding": book.funding,
+        "pnl_value": book.pnl,
+        "pnl_pct": 100.0 * book.pnl / context.starting_balance,
+        "exit_reason": str(reason),
+        "balance_after": wallet,
+    }
+
+
+def _entry_news(context: Context, entering: Entering, book: Open) -> dict[str, Any]:
+    instrument = context.instrument
+    stop = book.guards.stop
+    return {
+        "entry_price": instrument.price(book.entry_ticks),
+        "quantity": instrument.quantity(book.lots),
+        "leverage": book.leverage,
+        "target_price": instrument.price(book.target.ticks),
+        "target_source": str(TargetSource.from_code(book.target.source)),
+        "stop_price": None if stop == NO_PRICE else instrument.price(stop),
+        "liquidation_price": instrument.price(book.guards.liquidation),
+        "leverage_clamped": entering.leverage_clamped,
+        "quantity_clamped": entering.quantity_clamped,
+    }
