@@ -67,7 +67,7 @@ def test_arrays_are_read_only_and_the_callers_are_left_alone() -> None:
 
 
 def test_a_copy_through_a_pickle_is_equal_and_as_read_only() -> None:
-    for again in (pickle.loads(pickle.dumps(full())), copy.deepcopy(full())):  # noqa: S301 (our own bytes)
+    for again in (pickle.loads(pickle.dumps(full())), copy.deepcopy(full())):
         assert again == full()
         assert again.content_hash == full().content_hash
         for array in (again.close, again.mark.open, again.minutes.high, again.funding.rate):

@@ -67,7 +67,9 @@ REFUSED = {
     "BTC/USDT:": "not a pair's name",
     "BTC//USDT": "not a pair's name",
     "A-B-C-D": "not a pair's name",
-    "BINANCE:BTCUSDT": "",
+    "BINANCE:ETHUSDT.P": "names another exchange, BINANCE",
+    "BTC:": "not a pair's name",
+    ":::": "not a pair's name",
     "1000": "not a pair's name",
     "BTC\u200b": "not a pair's name",
     "l\u0131nk": "not a pair's name",
@@ -98,6 +100,8 @@ def test_the_cure_names_the_pair_that_was_probably_meant() -> None:
         parse_symbol("ETH-PERP")
     with pytest.raises(UnknownPairError, match="write SOLUSDT"):
         parse_symbol("SOL/USD:SOL")
+    with pytest.raises(UnknownPairError, match="write ETHUSDT"):
+        parse_symbol("BINANCE:ETHUSDT.P")
 
 
 @given(st.text(max_size=50))

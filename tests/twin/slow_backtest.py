@@ -549,6 +549,8 @@ class Walk:
     def path(self, j: int) -> None:
         """(1) opens at or above liquidation; (2) reaches the stop, or liquidation without one; (3) the target.
 
+        A candle that opens at or above its stop is not doubtful: no minutes are asked.
+
         Mark prices decide whether (1) and (2) happen; the target and all fills look at last prices.
         """
         if self.position is None:
@@ -556,6 +558,9 @@ class Walk:
         candle = self.candles[j]
         if self.opens_beyond_liquidation(candle):
             self.liquidate(candle)
+            return
+        if self.opens_beyond_stop(candle):
+            self.adverse_exit(candle)
             return
         adverse = self.mark_candle(candle).high >= self.adverse_level()
         favourable = self.passes_target(candle)
@@ -572,6 +577,10 @@ class Walk:
 
     def opens_beyond_liquidation(self, candle: TwinCandle) -> bool:
         return self.mark_candle(candle).open >= self.liquidation_price()
+
+    def opens_beyond_stop(self, candle: TwinCandle) -> bool:
+        stop = self.stop()
+        return stop is not None and self.mark_candle(candle).open >= stop.price
 
     def liquidation_price(self) -> Decimal:
         return liquidation_price(self.open_position(), self.instrument, self.settings)
@@ -592,18 +601,18 @@ class Walk:
         return candle.low < target_price
 
     def minutes_put_target_first(self, candle: TwinCandle) -> bool:
-        """A doubtful candle: the first of its three minutes that reaches a side decides; in doubt, the adverse one."""
+        """A doubtful candle's minutes show the target touched in a minute before the loss side was.
+
+        Unknown minutes, both sides in one minute, or a loss side that no minute's last price reached (only the
+        mark did) leave the doubt: then the adverse move came first.
+        """
         times = [candle.ts, candle.ts + MINUTE_MS, candle.ts + 2 * MINUTE_MS]
         if not all(time in self.minutes for time in times):
             return False
-        adverse_level = self.adverse_level()
-        for time in times:
-            minute = self.minutes[time]
-            if minute.high >= adverse_level:
-                return False
-            if self.passes_target(minute):
-                return True
-        return False
+        minutes = [self.minutes[time] for time in times]
+        lost = [minute.high >= self.adverse_level() for minute in minutes]
+        won = [self.passes_target(minute) for minute in minutes]
+        return True in lost and True in won and won.index(True) < lost.index(True)
 
     def adverse_exit(self, candle: TwinCandle) -> None:
         """The stop fills; without a stop the exchange liquidates."""

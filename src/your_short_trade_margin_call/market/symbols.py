@@ -32,6 +32,8 @@ def parse_symbol(text: str) -> str:
         _refuse(text, "is not a pair's name")
     name = name.removeprefix("BYBIT:").removesuffix(".P")
     name, colon, settle = name.partition(":")
+    if colon and "/" not in name:
+        _refuse_exchange(name, settle, text)
     base, quote = _split(name, text)
     if settle and _DATED.search(settle):
         _refuse(text, "is a dated future", base)
@@ -71,6 +73,15 @@ def _split_plain(name: str, text: str) -> tuple[str, str]:
 
 def _ends_in_quote(name: str) -> bool:
     return len(name) > 4 and name.endswith(("USDT", "USDC", "USD"))
+
+
+def _refuse_exchange(exchange: str, rest: str, text: str) -> NoReturn:
+    """``BINANCE:BTCUSDT``: the same coin, but other prices and fees."""
+    try:
+        base = parse_symbol(rest).removesuffix("USDT")
+    except UnknownPairError:
+        _refuse(text, "is not a pair's name")
+    _refuse(text, f"names another exchange, {exchange[:_LONGEST_BASE]}", base)
 
 
 def _check_quote(quote: str, text: str, base: str) -> None:

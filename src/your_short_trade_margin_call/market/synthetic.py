@@ -8,8 +8,8 @@ Volatility clusters because its logarithm is the sum of a slow and a fast mean-r
 because every minute's steps share a random size (together: Student's t with `tail_index` degrees of freedom).
 
 Every draw belongs to (seed, symbol, UTC day, purpose), never to how much was drawn before: a longer market starts
-with the shorter one, byte for byte, as long as its other settings are equal. Streams are numpy's and stay as they are
-within one numpy version.
+with the shorter one, byte for byte, as long as its other settings are equal. numpy may change its streams, and a
+processor the last bit of an exponential: across versions and machines, prices usually agree because they are on ticks.
 """
 
 from __future__ import annotations

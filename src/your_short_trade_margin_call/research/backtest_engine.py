@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from your_short_trade_margin_call.domain.instrument import Instrument
 from your_short_trade_margin_call.domain.params import StrategyParams
 from your_short_trade_margin_call.domain.words import ExitReason, TargetSource
@@ -100,9 +102,7 @@ class BacktestEngine:
             return self._instrument
         return find_instrument(symbol)
 
-    def sweep(
-        self, candles: Candles, grid: ParameterGrid | None = None, progress: Progress | None = None
-    ) -> Sweep:
+    def sweep(self, candles: Candles, grid: ParameterGrid | None = None, progress: Progress | None = None) -> Sweep:
         """Try every parameter set of `grid` on `candles`.
 
         Raises:

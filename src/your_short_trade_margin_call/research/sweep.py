@@ -76,7 +76,8 @@ class Sweep:
         }
         frame = pl.DataFrame(data).with_columns(pl.col("rr_ratio").fill_nan(None))
         whole = ("wins", "losses", "trades", *list(self.columns)[14:])
-        return frame.with_columns(pl.col(name).cast(pl.Int64) for name in whole)[self.order.tolist()]
+        frame = frame.with_columns(pl.col(name).cast(pl.Int64) for name in whole)
+        return frame[self.order]
 
 
 def blocked_by_reason(counts: NDArray[np.int64]) -> dict[str, int]:
@@ -195,7 +196,7 @@ def simulate(
     """Run trials that share a lookback: summaries, blocked counts, and trades and equity if kept."""
     summary = np.zeros((len(trials), kernel.N_SUMMARY_COLUMNS), dtype=np.float64)
     blocked = np.zeros((len(trials), len(BlockReason)), dtype=np.int64)
-    trades = np.zeros((len(signals.index) if keep_trades else 0, kernel.N_TRADE_COLUMNS), dtype=np.float64)
+    trades = np.zeros((len(signals.at) if keep_trades else 0, kernel.N_TRADE_COLUMNS), dtype=np.float64)
     equity = np.zeros(len(market.time_ms) if keep_trades else 0, dtype=np.float64)
     kernel.run_trials(
         market,

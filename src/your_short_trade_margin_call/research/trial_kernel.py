@@ -75,7 +75,7 @@ N_SUMMARY_COLUMNS = len(SUMMARY_COLUMNS)
 class Signals(NamedTuple):
     """All signals of one lookback: candle indices and the levels before them, in ticks."""
 
-    index: NDArray[np.int64]
+    at: NDArray[np.int64]
     highest_low: NDArray[np.float64]
     lowest_high: NDArray[np.float64]
 
@@ -216,9 +216,7 @@ def _settle(
     """One funding settlement: what the available balance cannot pay comes out of the position margin."""
     opened = short.opened
     received = costs.funding_received(contract, opened.lots, mark, rate)
-    locked = position.position_margin(
-        contract, terms, opened.lots, opened.ticks, opened.leverage, short.extra_margin
-    )
+    locked = position.position_margin(contract, terms, opened.lots, opened.ticks, opened.leverage, short.extra_margin)
     taken = position.margin_taken_by_funding(wallet, locked, received)
     funding = short.funding + received
     if taken > 0.0:
@@ -325,8 +323,10 @@ def _hold(
             return Held(short, j, _MAX_HOLD, ticks, closing, wallet + closing.wallet_change, tally, curve)
         event = candle_path.NOTHING
         # Most candles touch neither side: only the others are worth the full reading.
-        if market.mark_high[j] >= short.guards.stop or market.mark_high[j] >= short.guards.liquidation or (
-            market.low[j] <= target
+        if (
+            market.mark_high[j] >= short.guards.stop
+            or market.mark_high[j] >= short.guards.liquidation
+            or (market.low[j] <= target)
         ):
             event = _event_in(market, terms, short, j)
         if event != candle_path.NOTHING:
@@ -418,8 +418,8 @@ def run_trial(
     equity[:] = wallet
     n_trades = 0
     p = 0
-    while p < len(signals.index) and signals.index[p] < n - 1:
-        i = signals.index[p]
+    while p < len(signals.at) and signals.at[p] < n - 1:
+        i = signals.at[p]
         time_ms = market.time_ms[i + 1]
         if time_ms - market.time_ms[i] != market.candle_ms:
             blocked[_STREAM_GAP] += 1
@@ -434,9 +434,7 @@ def run_trial(
         levels = Levels(0.0, signals.highest_low[p], signals.lowest_high[p])
         short = _open_short(contract, terms, trial, levels, plan, i + 1, time_ms, market.open[i + 1])
         before = wallet
-        held = _hold(
-            market, contract, terms, trial, short, wallet - short.opened.entry_fee, tally, curve, equity
-        )
+        held = _hold(market, contract, terms, trial, short, wallet - short.opened.entry_fee, tally, curve, equity)
         wallet = held.wallet
         pnl = wallet - before
         tally = entry.after_trade(held.tally, wallet, pnl, market.time_ms[held.exit_index] + market.candle_ms)
@@ -447,7 +445,7 @@ def run_trial(
         _count(summary, held, pnl, plan)
         n_trades += 1
         p += 1
-        while p < len(signals.index) and signals.index[p] < held.exit_index:
+        while p < len(signals.at) and signals.at[p] < held.exit_index:
             blocked[_POSITION_OPEN] += 1
             p += 1
     summary[0] = wallet
@@ -479,9 +477,5 @@ def run_trials(
     trial) and left alone when empty.
     """
     for k in range(len(exit_type)):
-        trial = Trial(
-            lookback, exit_type[k], risk_fraction[k], take_profit_pct[k], stop_loss_pct[k], max_hold_ms[k]
-        )
-        run_trial(
-            market, contract, terms, trial, signals, start_wallet, summary[k], blocked[k], trades, equity
-        )
+        trial = Trial(lookback, exit_type[k], risk_fraction[k], take_profit_pct[k], stop_loss_pct[k], max_hold_ms[k])
+        run_trial(market, contract, terms, trial, signals, start_wallet, summary[k], blocked[k], trades, equity)

@@ -11,7 +11,7 @@ import hashlib
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import numba
 import platformdirs
@@ -45,13 +45,12 @@ def _cache_folder() -> Path | None:
 
 _FOLDER = _cache_folder()
 if _FOLDER is not None:
-    numba.config.CACHE_DIR = str(_FOLDER)
+    numba.config.CACHE_DIR = str(_FOLDER)  # type: ignore[attr-defined]  # set at run time
 
 
 def jit(function: Function) -> Function:
     """Compile `function` on first call: no Python objects, no GIL, IEEE arithmetic, kept on disk."""
-    compiled: Function = numba.njit(cache=_FOLDER is not None, nogil=True, error_model="numpy")(function)
-    return compiled
+    return cast(Function, numba.njit(cache=_FOLDER is not None, nogil=True, error_model="numpy")(function))
 
 
 def jit_inline(function: Function) -> Function:
@@ -60,7 +59,5 @@ def jit_inline(function: Function) -> Function:
     Numba spends a tenth of a second on every function it compiles on its own; pasting the small ones
     halves the first start. They compile by themselves too when Python calls them.
     """
-    compiled: Function = numba.njit(
-        cache=_FOLDER is not None, nogil=True, error_model="numpy", inline="always"
-    )(function)
-    return compiled
+    compiler = numba.njit(cache=_FOLDER is not None, nogil=True, error_model="numpy", inline="always")
+    return cast(Function, compiler(function))

@@ -27,17 +27,13 @@ def bankruptcy_price(
 
 
 @jit_inline
-def close_fee_reserve(
-    entry: float, quantity: float, leverage: float, fee_rate: float, side: float = SHORT
-) -> float:
+def close_fee_reserve(entry: float, quantity: float, leverage: float, fee_rate: float, side: float = SHORT) -> float:
     """Fee to close at the bankruptcy price, reserved with the margin; entry based."""
     return quantity * entry * (1.0 - side / leverage) * fee_rate
 
 
 @jit_inline
-def initial_margin(
-    entry: float, quantity: float, leverage: float, fee_rate: float, side: float = SHORT
-) -> float:
+def initial_margin(entry: float, quantity: float, leverage: float, fee_rate: float, side: float = SHORT) -> float:
     """Margin a position locks, its close-fee reserve included."""
     return quantity * entry / leverage + close_fee_reserve(entry, quantity, leverage, fee_rate, side)
 
@@ -59,9 +55,7 @@ def tier_of(tiers: NDArray[np.float64], value_usdt: float) -> int:
 
 
 @jit_inline
-def maintenance_margin(
-    value_usdt: float, mmr: float, deduction_usdt: float, close_reserve_usdt: float
-) -> float:
+def maintenance_margin(value_usdt: float, mmr: float, deduction_usdt: float, close_reserve_usdt: float) -> float:
     """Maintenance margin at a position value (quantity times mark), with the close-fee reserve."""
     return value_usdt * mmr - deduction_usdt + close_reserve_usdt
 

@@ -47,14 +47,17 @@ class MarketArrays(NamedTuple):
 
 def make_market(candles: Candles, tick_size: float) -> MarketArrays:
     """The candles in ticks, with everything that came with them."""
-    last = [to_ticks(x, tick_size) for x in (candles.open, candles.high, candles.low, candles.close)]
-    mark_open, mark_high, mark_close = _mark_or_last(candles, tick_size, last)
+    open_, high, low, close = (to_ticks(x, tick_size) for x in (candles.open, candles.high, candles.low, candles.close))
+    mark_open, mark_high, mark_close = _mark_or_last(candles, tick_size, (open_, high, close))
     minute_high, minute_low, has_minutes = _minutes(candles, tick_size)
     funding_time, funding_rate, funding_first = funding_offsets(candles)
     return MarketArrays(
         CANDLE_MS,
         np.ascontiguousarray(candles.time_ms),
-        *last,
+        open_,
+        high,
+        low,
+        close,
         mark_open,
         mark_high,
         mark_close,
@@ -68,12 +71,13 @@ def make_market(candles: Candles, tick_size: float) -> MarketArrays:
     )
 
 
-def _mark_or_last(candles: Candles, tick_size: float, last: list[Floats]) -> tuple[Floats, Floats, Floats]:
-    open_, high, _low, close = last
+def _mark_or_last(
+    candles: Candles, tick_size: float, last: tuple[Floats, Floats, Floats]
+) -> tuple[Floats, Floats, Floats]:
     if candles.mark is None:
-        return open_, high, close
+        return last
     marks = [to_ticks(x, tick_size) for x in aligned_mark(candles)]
-    filled = [np.where(np.isnan(mark), own, mark) for mark, own in zip(marks, (open_, high, close), strict=True)]
+    filled = [np.where(np.isnan(mark), own, mark) for mark, own in zip(marks, last, strict=True)]
     return filled[0], filled[1], filled[2]
 
 

@@ -144,7 +144,5 @@ def bankruptcy_ticks(
 ) -> float:
     """Bankruptcy price in ticks, not rounded: the price a liquidation settles at."""
     quantity = lots * contract.lot_size
-    price = margin.bankruptcy_price(
-        entry * contract.tick_size, quantity, leverage, extra_margin, terms.taker_fee_rate
-    )
+    price = margin.bankruptcy_price(entry * contract.tick_size, quantity, leverage, extra_margin, terms.taker_fee_rate)
     return price / contract.tick_size

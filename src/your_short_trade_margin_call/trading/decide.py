@@ -72,9 +72,7 @@ def equity_of(context: Context, state: EngineState) -> float:
     """Wallet plus the open position's profit at the last price, in USDT."""
     if not isinstance(state.book, Open):
         return state.wallet
-    return state.wallet + unrealized_pnl(
-        context.contract, state.book.lots, state.book.entry_ticks, state.price_ticks
-    )
+    return state.wallet + unrealized_pnl(context.contract, state.book.lots, state.book.entry_ticks, state.price_ticks)
 
 
 def find_wish(context: Context, state: EngineState) -> Wish | None:
@@ -92,9 +90,7 @@ def find_wish(context: Context, state: EngineState) -> Wish | None:
     levels = _levels(recent, lookback)
     if not is_failed_peak(last.open, last.high, last.close, levels.highest_high):
         return None
-    return Wish(
-        last.open_time_ms, state.params, levels.highest_low, levels.lowest_high, _known_block(state)
-    )
+    return Wish(last.open_time_ms, state.params, levels.highest_low, levels.lowest_high, _known_block(state))
 
 
 def _levels(recent: tuple[Candle, ...], lookback: int) -> Levels:
