@@ -7,7 +7,7 @@ huge funding), so that every exit reason, block reason and clamp occurs often.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
 
@@ -17,6 +17,7 @@ from your_short_trade_margin_call.domain.instrument import Instrument, RiskTier
 from your_short_trade_margin_call.domain.params import StrategyParams
 from your_short_trade_margin_call.domain.words import ExitType
 from your_short_trade_margin_call.market.candles import Candles
+from your_short_trade_margin_call.market.extras import FundingRates
 from your_short_trade_margin_call.market.synthetic import random_market
 from your_short_trade_margin_call.settings import Settings
 
@@ -33,9 +34,33 @@ class World:
 def random_world(seed: int, n_candles: int = 300, **overrides: Any) -> World:
     rng = np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, 77])))
     candles = random_market(seed, n_candles)
-    settings = random_settings(rng, seed).replace(**overrides)
+    settings = random_settings(rng, seed)
+    params = random_params(rng)
+    if seed % 8 == 0:
+        candles, settings, params = ruinous(rng, candles, settings, params)
+    settings = settings.replace(**overrides)
     instrument = random_instrument(rng, candles, settings.starting_balance)
-    return World(seed, candles, instrument, settings, random_params(rng))
+    return World(seed, candles, instrument, settings, params)
+
+
+def ruinous(
+    rng: np.random.Generator, candles: Candles, settings: Settings, params: StrategyParams
+) -> tuple[Candles, Settings, StrategyParams]:
+    """Funding that eats the available balance, then the margin: the wallet ends at nothing."""
+    times = candles.time_ms[1:]
+    rate = -np.abs(rng.normal(0.02, 0.01, len(times))).clip(0.001, 0.2)
+    funding = FundingRates.from_columns(times, rate)
+    settings = settings.replace(
+        margin_call_at=None,
+        max_available_frac=1.0,
+        order_reject_prob=0.0,
+        daily_loss=None,
+        max_drawdown=None,
+        cooldown=None,
+        leverage=float(rng.choice([1, 3])),
+    )
+    params = replace(params, risk_fraction=1.0, take_profit_pct=0.3, stop_loss_pct=None, max_hold_ms=None)
+    return replace(candles, funding=funding), settings, replace(params, exit_type=ExitType.TAKE_PROFIT)
 
 
 def random_instrument(rng: np.random.Generator, candles: Candles, balance: float) -> Instrument:

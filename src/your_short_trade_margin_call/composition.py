@@ -247,8 +247,10 @@ def _invented(request: Request, instrument: Instrument) -> Candles:
     settings = request.settings
     traded = SIMULATED_DAYS * DAY_MS
     if request.wall_ms is not None:
-        traded = max(traded, int(request.wall_ms * (request.speed or SIMULATED_SPEED)) + settings.candle_ms)
-    minutes = (settings.window + min(traded, LONGEST_INVENTED_MS)) // 60_000
+        # Cut before it becomes a whole number: the speed may be infinite.
+        wanted = min(request.wall_ms * (request.speed or SIMULATED_SPEED), LONGEST_INVENTED_MS)
+        traded = max(traded, int(wanted) + settings.candle_ms)
+    minutes = (settings.window + traded) // 60_000
     return generate(
         SyntheticMarket(
             seed=settings.seed,

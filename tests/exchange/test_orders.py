@@ -132,9 +132,9 @@ def test_luck_rejects_entries_only() -> None:
     assert venue.find("entry") is None
     lucky = exchange()
     lucky.place(short())
-    lucky._clearing.terms = lucky.terms = lucky.terms._replace(order_reject_prob=1.0)
-    lucky.place(close())
-    assert lucky.position is None
+    unlucky = SimulatedExchange.from_state(lucky.to_state(), contract(), terms(order_reject_prob=1.0))
+    unlucky.place(close())
+    assert unlucky.position is None
 
 
 def test_before_the_first_quote_and_after_the_market_ended() -> None:

@@ -86,12 +86,11 @@ SCENARIOS = [
 
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.name)
 def test_one_candle(scenario: Scenario) -> None:
-    venue = exchange(fill_on_touch=scenario.fill_on_touch)
+    venue = exchange(fill_on_touch=scenario.fill_on_touch, spread_bps=scenario.spread_bps)
     venue.place(short(stop=scenario.stop))
     if scenario.target is not None:
         venue.place(target(scenario.target))
     venue.drain()
-    venue.terms = venue._clearing.terms = venue.terms._replace(spread_bps=scenario.spread_bps)
     minutes = np.array(scenario.minutes or [(np.nan, np.nan)] * 3)
     mark_open, mark_high = scenario.mark or (None, None)
     venue.run_candle(T0, *scenario.ohlc, mark_open, mark_high, None, minutes[:, 0].copy(), minutes[:, 1].copy())

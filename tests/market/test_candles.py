@@ -6,6 +6,7 @@ import copy
 import pickle
 from dataclasses import FrozenInstanceError, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -61,13 +62,17 @@ def test_arrays_are_read_only_and_the_callers_are_left_alone() -> None:
     with pytest.raises(ValueError, match="read-only"):
         whole.close[0] = 1.0
     mine[0] = 99.5
-    assert whole.close[0] == 101.0
+    by_hand = replace(whole, volume=mine)
+    mine[0] = 98.5
+    assert (whole.close[0], by_hand.volume[0]) == (101.0, 99.5)
     with pytest.raises(FrozenInstanceError):
         whole.symbol = "ETHUSDT"  # type: ignore[misc]
 
 
 def test_a_copy_through_a_pickle_is_equal_and_as_read_only() -> None:
-    for again in (pickle.loads(pickle.dumps(full())), copy.deepcopy(full())):
+    pickled: Any = pickle.loads(pickle.dumps(full()))
+    copied: Any = copy.deepcopy(full())
+    for again in (pickled, copied):
         assert again == full()
         assert again.content_hash == full().content_hash
         for array in (again.close, again.mark.open, again.minutes.high, again.funding.rate):

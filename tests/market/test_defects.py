@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from your_short_trade_margin_call.domain import errors
 from your_short_trade_margin_call.market.candles import Candles
@@ -171,6 +174,40 @@ def test_a_path_is_not_searched_for_wildcards(tmp_path: Path) -> None:
         Candles.from_csv(tmp_path / "BTC[0-9].csv", symbol="BTCUSDT")
 
 
+CSV_TEXT = st.text('0123456789.,-eNa\n\r"; \t\ufeff', max_size=80)
+
+
+@given(
+    head=st.sampled_from(["", "ts,open,high,low,close,volume\n", "\ufeffts,open,high,low,close,volume\r\n"]),
+    text=CSV_TEXT,
+)
+@settings(max_examples=150, deadline=None)
+def test_no_text_whatever_crashes_the_reader(head: str, text: str, tmp_path_factory: pytest.TempPathFactory) -> None:
+    path = tmp_path_factory.mktemp("csv") / "any.csv"
+    path.write_text(head + text, encoding="utf-8", newline="")
+    with suppress(errors.CandleError):
+        Candles.from_csv(path, symbol="BTCUSDT")
+
+
+@given(place=st.floats(0, 1, exclude_max=True), value=st.integers(0, 255), cut=st.booleans())
+@settings(max_examples=100, deadline=None)
+def test_no_damage_whatever_crashes_the_reader(
+    place: float, value: int, cut: bool, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    path = write(tmp_path_factory.mktemp("parquet") / "any.parquet", rows())
+    damaged = bytearray(path.read_bytes())
+    damaged[int(place * len(damaged))] = value
+    path.write_bytes(damaged[: int(place * len(damaged))] if cut else damaged)
+    with suppress(errors.CandleError):
+        Candles.from_parquet(path, symbol="BTCUSDT")
+
+
+def test_a_byte_order_mark_and_windows_lines_do_no_harm(tmp_path: Path) -> None:
+    text = write(tmp_path / "BTC.csv", rows()).read_text(encoding="utf-8").replace("\n", "\r\n")
+    (tmp_path / "BTC.csv").write_text("\ufeff" + text, encoding="utf-8", newline="")
+    assert Candles.from_csv(tmp_path / "BTC.csv", symbol="BTCUSDT") == Candles.from_columns("BTCUSDT", *rows().values())
+
+
 def test_columns_of_different_length_are_refused() -> None:
     columns = rows() | {"close": [1.0, 2.0]}
     with pytest.raises(errors.CandleTypeError, match="differ in length"):
@@ -282,7 +319,7 @@ def test_minutes_become_candles_on_the_epoch_grid(suffix: str, tmp_path: Path) -
     assert candles.close.tolist() == [104.0, 107.0, 110.0, 113.0]
     assert candles.volume.tolist() == [36.0, 45.0, 54.0, 63.0]
     assert candles.quality.partial_buckets_dropped == 2
-    assert candles.quality.notes == (f"BTC{suffix}: 2 3-minute candles dropped because a minute of it is missing.",)
+    assert candles.quality.notes == (f"BTC{suffix}: 2 incomplete 3-minute candles dropped, for want of a minute.",)
     assert candles.quality.source_timeframe_ms == MINUTE
     assert candles.minutes is not None
     assert candles.minutes.time_ms.tolist() == minutes["ts"][1:13]

@@ -51,7 +51,7 @@ def test_marks_need_no_volume_and_may_be_minutes(suffix: str, tmp_path: Path) ->
     fine = MarkCandles.from_file(write(tmp_path / f"mark1{suffix}", prices(rows(7, step=MINUTE))))
     assert fine.time_ms.tolist() == [START, START + CANDLE]
     assert fine.high.tolist() == [104.0, 107.0]
-    assert fine.notes == (f"mark1{suffix}: 1 3-minute candle dropped because a minute of it is missing.",)
+    assert fine.notes == (f"mark1{suffix}: 1 incomplete 3-minute candle dropped, for want of a minute.",)
 
 
 def test_coarse_marks_are_refused(tmp_path: Path) -> None:
@@ -92,7 +92,7 @@ def test_extras_have_the_same_defects(
 @pytest.mark.parametrize("suffix", [".parquet", ".csv"])
 def test_funding_is_read_and_the_symbol_selects(suffix: str, tmp_path: Path) -> None:
     times = [START + 8 * HOUR * k for k in range(3)]
-    columns = {
+    columns: Columns = {
         "symbol": ["BTCUSDT"] * 3 + ["ETHUSDT"] * 3,
         "ts": times * 2,
         "funding_rate": [0.0001, -0.00002, 0.0003, 0.1, 0.2, 0.3],

@@ -128,7 +128,7 @@ BAD_ITEMS = {
     "USDC": (item(quoteCoin="USDC"), "quoteCoin"),
 }
 BAD_TIERS = {
-    "percent": (tiers(1, maintenanceMargin="2"), "maintenanceMargin"),
+    "percent": (tiers(0, maintenanceMargin="2.5"), "no fraction"),
     "no rate": (tiers(1, maintenanceMargin="0"), "maintenanceMargin"),
     "falling rate": (tiers(0, maintenanceMargin="0.01"), "maintenanceMargin"),
     "limit twice": (tiers(0, riskLimitValue="25000"), "riskLimitValue"),

@@ -34,7 +34,8 @@ def test_the_same_seed_gives_the_same_bytes_and_another_does_not() -> None:
     first = generate(SyntheticMarket(seed=5))
     assert generate(SyntheticMarket(seed=5)).content_hash == first.content_hash
     assert generate(SyntheticMarket(seed=6)).content_hash != first.content_hash
-    assert not np.array_equal(generate(SyntheticMarket(seed=5, symbol="ETH")).close, first.close)
+    other = generate(SyntheticMarket(seed=5, symbol="ETH", start_price=60_000.0, tick_size=0.1))
+    assert not np.array_equal(other.close, first.close)
 
 
 def test_these_very_numbers_have_not_moved() -> None:
@@ -62,6 +63,14 @@ def test_a_longer_market_begins_with_the_shorter(market: SyntheticMarket, longer
     long = generate(replace(market, minutes=longer))
     assert len(long) > len(short)
     assert long.between(short.start_ms, market.start_ms + 2 * DAY * MINUTE) == short
+
+
+def test_draws_belong_to_the_minute_and_not_to_the_start() -> None:
+    even = replace(PLAIN, clustering=0.0)
+    noon = generate(replace(even, start_ms=even.start_ms + 12 * 60 * MINUTE))
+    both = generate(even).between(noon.start_ms, noon.end_ms)
+    moves, same = (np.diff(np.log(market.close[:240])) for market in (noon, both))
+    np.testing.assert_allclose(moves, same, atol=1e-5)
 
 
 # ---- shape ----------------------------------------------------------------------------------------------------------
@@ -120,12 +129,17 @@ def test_the_price_has_no_drift() -> None:
     assert error < 0.002
 
 
-def test_even_wild_markets_have_no_drift() -> None:
-    wild = replace(
-        PLAIN, volatility_per_minute=0.004, jump_probability=0.01, jump_size=0.1, tail_index=2.5, minutes=180
-    )
-    returns = np.array([generate(replace(wild, seed=seed)).close[-1] / 60_000.0 - 1.0 for seed in range(400)])
-    assert abs(returns.mean()) < 3.5 * returns.std(ddof=1) / np.sqrt(len(returns))
+JUMPY = replace(PLAIN, volatility_per_minute=0.004, jump_probability=0.01, jump_size=0.1, tail_index=2.5, minutes=180)
+STORMY = replace(PLAIN, volatility_per_minute=0.05, clustering=0.0, tail_index=1e6, minutes=90)
+
+
+@pytest.mark.parametrize("market", [JUMPY, STORMY], ids=["jumpy", "stormy"])
+def test_even_wild_markets_have_no_drift(market: SyntheticMarket) -> None:
+    """In the storm a price whose logarithm is fair would be 12 % too high, five times the error."""
+    returns = np.array([generate(replace(market, seed=seed)).close[-1] / 60_000.0 - 1.0 for seed in range(400)])
+    error = returns.std(ddof=1) / np.sqrt(len(returns))
+    assert abs(returns.mean()) < 3 * error
+    assert error < 0.03
 
 
 def test_a_stated_drift_is_the_mean_return_of_a_day() -> None:
@@ -246,6 +260,14 @@ def test_marks_deviate_as_much_as_they_say() -> None:
     market = generate(replace(PLAIN, mark=True, mark_deviation=0.01, minutes=5 * DAY))
     deviation = aligned_mark(market).close / market.close - 1.0
     assert 0.006 < deviation.std() < 0.014
+
+
+def test_marks_have_half_the_wick() -> None:
+    market = generate(replace(PLAIN, mark=True, mark_deviation=0.0))
+    mark = aligned_mark(market)
+    assert mark.close.tolist() == market.close.tolist()
+    assert (mark.high <= market.high).all()
+    assert (mark.high < market.high).mean() > 0.5
 
 
 def test_funding_varies_around_a_basis_point() -> None:

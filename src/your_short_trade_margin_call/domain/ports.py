@@ -93,6 +93,9 @@ class Journal(Protocol):
     def executions(self) -> Sequence[Execution]:
         """All booked executions, oldest first."""
 
+    def trade_times(self) -> set[int]:
+        """Entry times of all trades written down."""
+
     def events_of(self, kind: str) -> Sequence[tuple[int, str]]:
         """Time (UTC ms) and detail (JSON) of every event of a kind, oldest first."""
 

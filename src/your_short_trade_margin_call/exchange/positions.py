@@ -8,7 +8,7 @@ from dataclasses import replace
 from your_short_trade_margin_call.domain.messages import Order
 from your_short_trade_margin_call.exchange.book import PlacedOrder, Position, limit_price
 from your_short_trade_margin_call.rules.margin import order_cost
-from your_short_trade_margin_call.rules.position import guards_of, position_margin
+from your_short_trade_margin_call.rules.position import average_entry, guards_of, position_margin
 from your_short_trade_margin_call.rules.terms import Contract, Terms
 
 
@@ -25,7 +25,7 @@ def increased(
     if position is None:
         return _guarded(contract, terms, Position(-lots, float(price_ticks), leverage, 0, time_ms))
     size = position.size + lots
-    entry = (position.size * position.entry_ticks + lots * price_ticks) / size
+    entry = average_entry(position.size, position.entry_ticks, lots, price_ticks)
     return _guarded(contract, terms, replace(position, lots=-size, entry_ticks=entry))
 
 

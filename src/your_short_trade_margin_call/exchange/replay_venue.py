@@ -120,6 +120,8 @@ class ReplayVenue:
         if events:
             return events
         j = self._cursor
+        if not self._exchange.connected:
+            self._exchange.reconnect(self._time(j))
         self._exchange.on_opening_quote(
             self._time(j), float(self._market.open[j]), float(self._market.mark_open[j]), check_guards=True
         )

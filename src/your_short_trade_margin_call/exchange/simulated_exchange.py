@@ -20,7 +20,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from your_short_trade_margin_call.domain.errors import ArtefactError, BadInputError, BrokenInvariantError
-from your_short_trade_margin_call.domain.messages import AccountView, Event, Order, OrderRequest, PositionView
+from your_short_trade_margin_call.domain.messages import (
+    AccountView,
+    Event,
+    Execution,
+    Order,
+    OrderRequest,
+    PositionView,
+)
 from your_short_trade_margin_call.exchange.book import Book, Booking, Moment, Quote
 from your_short_trade_margin_call.exchange.clearing import Clearing
 from your_short_trade_margin_call.exchange.desk import amend_stop, place_order
@@ -265,6 +272,11 @@ class SimulatedExchange:
     def ledger(self) -> tuple[Booking, ...]:
         """Every change of the wallet, oldest first: time, kind, amount in USDT."""
         return tuple(self._book.ledger)
+
+    @property
+    def executions(self) -> tuple[Execution, ...]:
+        """Every execution, oldest first, told or not."""
+        return tuple(self._book.executions)
 
     def check(self) -> None:
         """The invariants of the account (see `invariants`); called after every event.

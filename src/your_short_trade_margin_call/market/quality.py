@@ -46,7 +46,7 @@ def repair_notes(
     """A sentence for each kind of repair that happened."""
     sentences = (
         (duplicates, f"{counted(duplicates, 'identical duplicate row')} dropped"),
-        (partial, f"{counted(partial, '3-minute candle')} dropped because a minute of it is missing"),
+        (partial, f"{counted(partial, 'incomplete 3-minute candle')} dropped, for want of a minute"),
         (null_volumes, f"{counted(null_volumes, 'empty volume')} read as 0"),
         (late, f"{counted(late, 'settlement')} stamped less than a second late, set to the whole minute"),
     )

@@ -29,10 +29,10 @@ def snap(steps: float) -> float:
 @jit_inline
 def floor_step(steps: float) -> int:
     """The whole step at or below `steps`."""
-    return int(math.floor(snap(steps)))
+    return int(math.floor(snap(steps)))  # noqa: RUF046  # compiled, floor is a float
 
 
 @jit_inline
 def ceil_step(steps: float) -> int:
     """The whole step at or above `steps`."""
-    return int(math.ceil(snap(steps)))
+    return int(math.ceil(snap(steps)))  # noqa: RUF046  # compiled, ceil is a float

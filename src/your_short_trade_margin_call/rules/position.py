@@ -50,6 +50,12 @@ class Closing(NamedTuple):
     price_pnl: float
 
 
+@jit_inline
+def average_entry(lots: float, ticks: float, more_lots: float, more_ticks: float) -> float:
+    """Entry price after adding to a position: the mean of the fills, weighted by quantity."""
+    return (lots * ticks + more_lots * more_ticks) / (lots + more_lots)
+
+
 @jit
 def choose_target(terms: Terms, trial: Trial, levels: Levels, entry: float) -> Target:
     """The level named by the exit type if it is far enough below the entry, else the take-profit price."""

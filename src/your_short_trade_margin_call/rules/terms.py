@@ -28,8 +28,11 @@ TIER_LIMIT, TIER_MMR, TIER_MAX_LEVERAGE, TIER_DEDUCTION = 0, 1, 2, 3
 
 
 class Contract(NamedTuple):
-    """An instrument for kernels. `tiers` is float64[k, 4], lowest tier first: limit in USDT (inclusive),
-    maintenance margin rate, largest leverage, deduction in USDT (one array: kernels compile faster)."""
+    """An instrument for kernels.
+
+    `tiers` is float64[k, 4], lowest tier first: limit in USDT (inclusive), maintenance margin rate,
+    largest leverage, deduction in USDT (one array: kernels compile faster).
+    """
 
     tick_size: float
     lot_size: float

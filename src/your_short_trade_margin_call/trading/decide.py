@@ -47,21 +47,30 @@ def decide(context: Context, state: EngineState, event: Event | Refused | StopRe
             return _on_candle(context, state, candle)
         case QuoteArrived():
             return _on_quote(context, state, event)
+        case MarketEnded(time_ms):
+            return exits.close(context, replace(state, wish=None, time_ms=time_ms), ExitReason.END_OF_DATA)
         case Executed(execution):
             return exits.on_execution(context, state, execution)
         case OrderChanged(order):
             return exits.on_order(context, state, order)
-        case Refused(request, code, message):
-            return exits.on_refused(context, state, request, code, message)
-        case StopRefused(trigger, message):
-            return exits.on_stop_refused(context, state, trigger, message)
+        case Refused() | StopRefused():
+            return exits.on_answer(context, state, event)
+        case _:
+            return _on_news(context, state, event)
+
+
+def _on_news(
+    context: Context,
+    state: EngineState,
+    event: ParametersAdopted | ControlsChanged | StreamLost | StreamRestored,
+) -> Decision:
+    """What is neither market nor account: parameters, the trader's wishes, the line."""
+    match event:
         case ParametersAdopted(time_ms, params, has_edge):
             note = RecordNote(time_ms, "adopted", {"has_edge": has_edge})
             return replace(state, params=params, has_edge=has_edge), (note,)
         case ControlsChanged(_, paused, flatten):
             return exits.on_flatten(context, replace(state, paused=paused, flatten=flatten))
-        case MarketEnded(time_ms):
-            return exits.close(context, replace(state, wish=None, time_ms=time_ms), ExitReason.END_OF_DATA)
         case StreamLost(time_ms):
             return replace(state, connected=False), (RecordNote(time_ms, "stream_lost", {}),)
         case StreamRestored(time_ms):

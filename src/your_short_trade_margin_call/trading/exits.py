@@ -30,6 +30,8 @@ from your_short_trade_margin_call.trading.commands import (
     RecordEntry,
     RecordNote,
     RecordTrade,
+    Refused,
+    StopRefused,
 )
 from your_short_trade_margin_call.trading.ids import link_id
 from your_short_trade_margin_call.trading.state import Context, EngineState, Entering, Flat, Open
@@ -68,7 +70,14 @@ def on_order(context: Context, state: EngineState, order: Order) -> Decision:
     return state, ()
 
 
-def on_refused(context: Context, state: EngineState, request: OrderRequest, code: str, message: str) -> Decision:
+def on_answer(context: Context, state: EngineState, answer: Refused | StopRefused) -> Decision:
+    """The exchange said no."""
+    if isinstance(answer, StopRefused):
+        return _on_stop_refused(context, state, answer)
+    return _on_refused(context, state, answer.request, answer.code, answer.message)
+
+
+def _on_refused(context: Context, state: EngineState, request: OrderRequest, code: str, message: str) -> Decision:
     """An order of ours does not exist on the exchange."""
     book = state.book
     if isinstance(book, Entering) and request.link_id == book.request.link_id:
@@ -82,9 +91,10 @@ def on_refused(context: Context, state: EngineState, request: OrderRequest, code
     return state, (note,)
 
 
-def on_stop_refused(context: Context, state: EngineState, trigger: int, message: str) -> Decision:
+def _on_stop_refused(context: Context, state: EngineState, answer: StopRefused) -> Decision:
     """The stop could not be placed where it belongs: an unguarded position is closed at once."""
-    note = RecordNote(state.time_ms, "stop_refused", {"trigger_ticks": trigger, "why": message})
+    detail = {"trigger_ticks": answer.trigger_ticks, "why": answer.message}
+    note = RecordNote(state.time_ms, "stop_refused", detail)
     state, commands = close(context, state, ExitReason.CLOSED)
     return state, (note, *commands)
 
@@ -139,7 +149,7 @@ def _on_entry_fill(context: Context, state: EngineState, execution: Execution) -
     book = replace(
         book,
         filled_lots=book.filled_lots + execution.lots,
-        value_ticks=book.value_ticks + execution.lots * execution.price_ticks,
+        entry_ticks=rule.average_entry(book.filled_lots, book.entry_ticks, execution.lots, execution.price_ticks),
         fees=book.fees + execution.fee_usdt,
     )
     state = replace(state, book=book, wallet=state.wallet - execution.fee_usdt)
@@ -149,7 +159,7 @@ def _on_entry_fill(context: Context, state: EngineState, execution: Execution) -
 def _guard_entry(context: Context, state: EngineState, book: Entering) -> Decision:
     """The entry is complete: the exact stop first, then the target, then the news."""
     trial = make_trial(book.wish.params)
-    entry = book.value_ticks / book.filled_lots
+    entry = book.entry_ticks
     leverage = book.request.leverage or context.terms.leverage
     levels = Levels(0.0, book.wish.highest_low, book.wish.lowest_high)
     target = rule.choose_target(context.terms, trial, levels, entry)
@@ -210,8 +220,12 @@ def _on_funding(context: Context, state: EngineState, execution: Execution) -> D
         book, funding=book.funding + received, pnl=book.pnl + received, extra_margin=book.extra_margin - taken
     )
     state = replace(state, wallet=state.wallet + received)
-    if taken <= 0.0:
-        return replace(state, book=book), ()
+    book, amend = _guarded(context, book) if taken > 0.0 else (book, ())
+    return replace(state, book=book), amend
+
+
+def _guarded(context: Context, book: Open) -> tuple[Open, tuple[Command, ...]]:
+    """The short with its guards worked out anew, and the command that moves its stop there."""
     guards = rule.guards_of(
         context.contract,
         context.terms,
@@ -221,8 +235,7 @@ def _on_funding(context: Context, state: EngineState, execution: Execution) -> D
         book.extra_margin,
         make_trial(book.params).stop_loss_pct,
     )
-    book, amend = _amended(replace(book, guards=guards))
-    return replace(state, book=book), amend
+    return _amended(replace(book, guards=guards))
 
 
 def _on_exit_fill(context: Context, state: EngineState, execution: Execution) -> Decision:
@@ -236,16 +249,19 @@ def _on_exit_fill(context: Context, state: EngineState, execution: Execution) ->
         rule.unrealized_pnl(context.contract, execution.lots, book.entry_ticks, execution.price_ticks)
         - execution.fee_usdt
     )
+    left = book.lots - execution.lots
     book = replace(
         book,
-        lots=book.lots - execution.lots,
+        lots=left,
+        extra_margin=book.extra_margin * left / book.lots if left else book.extra_margin,
         exit_fee=book.exit_fee + execution.fee_usdt,
         exit_value_ticks=book.exit_value_ticks + execution.lots * execution.price_ticks,
         pnl=book.pnl + change,
     )
     state = replace(state, wallet=state.wallet + change, book=book)
-    if book.lots > 0:
-        return state, ()
+    if left:
+        book, amend = _guarded(context, book)
+        return replace(state, book=book), amend
     return _closed(context, state, book, execution)
 
 

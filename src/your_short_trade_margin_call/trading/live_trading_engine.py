@@ -15,6 +15,7 @@ from your_short_trade_margin_call.domain.messages import (
     ControlsChanged,
     Event,
     Executed,
+    Execution,
     Order,
     OrderChanged,
     OrderRequest,
@@ -23,12 +24,13 @@ from your_short_trade_margin_call.domain.messages import (
 )
 from your_short_trade_margin_call.domain.params import StrategyParams
 from your_short_trade_margin_call.domain.ports import Clock, Exchange, Journal
+from your_short_trade_margin_call.domain.words import ExecutionKind, Side
 from your_short_trade_margin_call.rules.entry import new_tally
 from your_short_trade_margin_call.trading import commands as c
 from your_short_trade_margin_call.trading.decide import decide
 from your_short_trade_margin_call.trading.entries import params_as_dict, params_from_dict, wish_from_dict
 from your_short_trade_margin_call.trading.reconcile import check_position, fold_journal, pending_entry, protect
-from your_short_trade_margin_call.trading.state import Context, EngineState, Entering, Flat, Open
+from your_short_trade_margin_call.trading.state import Context, EngineState, Entering, Open
 
 Answer = TypeVar("Answer")
 
@@ -100,6 +102,7 @@ class LiveTradingEngine:
         self._stopping = False
         self._task: asyncio.Task[object] | None = None
         self._is_waiting = False
+        self._booked: dict[str, Execution] = {}
         self.state = EngineState(context.starting_balance, new_tally(context.starting_balance))
 
     def stop(self) -> None:
@@ -139,7 +142,7 @@ class LiveTradingEngine:
 
     async def handle(self, event: Event) -> None:
         """Deal with one event, to its end."""
-        if isinstance(event, Executed) and not self._journal.execution(event.execution):
+        if isinstance(event, Executed) and not self._book(event.execution):
             return  # booked already: a duplicate
         if isinstance(event, CandleClosed):
             await self._obey()
@@ -165,9 +168,12 @@ class LiveTradingEngine:
         """Fold the journal, book what was missed, guard what is open, catch up with the candles."""
         self._adopt_last()
         intents, executions = self._journal.intents(), self._journal.executions()
+        self._booked = {execution.exec_id: execution for execution in executions}
         self.state, trades = fold_journal(self._context, self.state, intents, executions)
+        written = self._journal.trade_times()
         for trade in trades:
-            self._journal.trade(trade.row)
+            if trade.row["entry_time"] not in written:
+                self._record(trade)
         pending = pending_entry(self.state, intents, executions)
         if pending is not None and await self._find(pending.request.link_id) is not None:
             self.state = replace(self.state, book=pending)
@@ -219,16 +225,21 @@ class LiveTradingEngine:
             return
         self.state = replace(self.state, window=candles, price_ticks=last.close)
         signals = self._journal.events_of("signal")
-        if not signals or not isinstance(self.state.book, Flat) or self._journal.is_blocked(last.open_time_ms):
+        if not signals or self._journal.is_blocked(last.open_time_ms):
             return
         wish = wish_from_dict(json.loads(signals[-1][1]))
         if wish.candle_ms == last.open_time_ms and not self._entered_at(wish.candle_ms + self._context.candle_ms):
             self.state = replace(self.state, wish=wish)
 
     def _entered_at(self, candle_ms: int) -> bool:
-        """Whether an entry into this candle already has executions or was refused."""
-        booked = {execution.candle_ms for execution in self._journal.executions() if execution.side < 0}
-        return candle_ms in booked
+        """Whether an entry into this candle is on its way or has been filled."""
+        book = self.state.book
+        if isinstance(book, Entering) and book.candle_ms == candle_ms:
+            return True
+        return any(
+            e.side is Side.SELL and e.kind is ExecutionKind.TRADE and e.candle_ms == candle_ms
+            for e in self._booked.values()
+        )
 
     async def _obey(self) -> None:
         """Read the trader's wishes."""
@@ -305,13 +316,19 @@ class LiveTradingEngine:
 
     async def _book_missed(self) -> AccountView:
         """Book the executions that no event brought; returns the account they were read from."""
-        booked = self._journal.executions()
-        since_ms = booked[-1].time_ms if booked else 0
+        since_ms = max((execution.time_ms for execution in self._booked.values()), default=0)
         account = await self._ask(lambda: self._exchange.account(since_ms), "the account")
         for execution in account.executions:
-            if self._journal.execution(execution):
+            if self._book(execution):
                 await self._apply(Executed(execution))
         return account
+
+    def _book(self, execution: Execution) -> bool:
+        """Write an execution down; False when it was booked before."""
+        if execution.exec_id in self._booked or not self._journal.execution(execution):
+            return False
+        self._booked[execution.exec_id] = execution
+        return True
 
     async def _ask(self, question: Callable[[], Awaitable[Answer]], what: str) -> Answer:
         """Put a question that changes nothing until it is answered, about a minute long.

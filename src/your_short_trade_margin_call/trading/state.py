@@ -1,6 +1,6 @@
-"""What the engine knows, as frozen values. A state that cannot be has no representation:
+"""What the engine knows, as frozen values: a state that cannot be has no representation.
 
-the book is `Flat`, or `Entering` (an entry is on its way, perhaps partly filled), or `Open` (a short
+The book is `Flat`, or `Entering` (an entry is on its way, perhaps partly filled), or `Open` (a short
 with its exits). There is no "flat with a target" and no "open without an entry price".
 """
 
@@ -68,7 +68,7 @@ class Flat:
 
 @dataclass(frozen=True, slots=True)
 class Entering:
-    """An entry order is on its way. `value_ticks` is the sum of lots times price of its fills so far.
+    """An entry order is on its way. `entry_ticks` is the mean price of its fills so far.
 
     `expected_lots` is what it will fill in all: what was asked for, or less once it has ended early.
     """
@@ -80,7 +80,7 @@ class Entering:
     quantity_clamped: bool
     expected_lots: int
     filled_lots: int = 0
-    value_ticks: float = 0.0
+    entry_ticks: float = 0.0
     fees: float = 0.0
 
 

@@ -181,6 +181,10 @@ class SqliteJournal:
         rows = self._rows("SELECT * FROM trades ORDER BY seq")
         return [{**{name: row[name] for name in schema.TRADE_COLUMNS}, **json.loads(row["more"])} for row in rows]
 
+    def trade_times(self) -> set[int]:
+        """Entry times of all trades written down."""
+        return {row[0] for row in self._rows("SELECT entry_time FROM trades")}
+
     def blocked_counts(self) -> dict[str, int]:
         """How many signals each reason kept from being traded; the reason met first comes first."""
         rows = self._rows("SELECT reason, count(*) AS signals FROM blocked GROUP BY reason ORDER BY min(seq)")

@@ -1,0 +1,260 @@
+"""The command line: parse, call, print. What the commands do is in `commands/`, imported when one is called.
+
+`--help` must be quick: nothing at the top of this file may import numpy, numba, polars or pydantic.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from your_short_trade_margin_call import __version__
+from your_short_trade_margin_call.commands.options import Chosen, Common, Market, Trading, with_options
+from your_short_trade_margin_call.commands.program import NAME, Program
+
+if TYPE_CHECKING:
+    from your_short_trade_margin_call.reporting.screen import Screen
+
+app = typer.Typer(
+    cls=Program,
+    subcommand_metavar="[COMMAND | SYMBOL] [ARGS]...",
+    rich_markup_mode=None,  # plain help: half the time, and calm in 80 columns
+    add_completion=False,
+    add_help_option=False,  # typer's own, on the group, would load pydantic before any command's help
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 80},
+)
+
+Grid = Annotated[Path | None, typer.Option("--grid", metavar="FILE.toml", help="The parameter sets to try.")]
+Days = Annotated[float | None, typer.Option("--days", metavar="N", help="How many days, counted back from the end.")]
+RequireReal = Annotated[bool, typer.Option("--require-real", help="Exit code 1 unless the verdict is REAL.")]
+NoEvidence = Annotated[bool, typer.Option("--no-evidence", help="Leave out the test against luck.")]
+Params = Annotated[Path | None, typer.Option("--params", metavar="FILE.json", help="Parameters saved before.")]
+
+
+def main() -> None:
+    """The entry point."""
+    import sys
+
+    for stream in (sys.stdout, sys.stderr):  # a letter that the terminal cannot show must not stop anything
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")
+    app()
+
+
+def _screen(common: Common) -> Screen:
+    from your_short_trade_margin_call.reporting.screen import Screen
+
+    return Screen(to_stderr=common.json)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"{NAME} {__version__}")
+        raise typer.Exit
+
+
+def _print_help(context: typer.Context, wanted: bool) -> None:
+    if wanted:
+        typer.echo(context.get_help())
+        raise typer.Exit
+
+
+Version = Annotated[
+    bool, typer.Option("--version", help="Show the version and exit.", callback=_print_version, is_eager=True)
+]
+Help = Annotated[
+    bool, typer.Option("-h", "--help", help="Show this message and exit.", callback=_print_help, is_eager=True)
+]
+
+
+@app.callback()
+def program(version: Version = False, help: Help = False) -> None:
+    """A short-only Bybit bot that tests whether its own backtest is luck. Paper by default.
+
+    Without a command it does the main job (`run`): it tries every parameter set on the last day of 3-minute
+    candles, shows what the best one is worth and what it may cost, and trades it on paper.
+
+    \b
+    Examples:
+      shortest-peak                      asks for the pair
+      shortest-peak SOLUSDT --for 60s    one minute of trading
+      shortest-peak optimize BTCUSDT --candles btc.parquet --json
+      shortest-peak status
+    """
+
+
+@app.command()
+@with_options
+def run(
+    *,
+    no_trade: Annotated[bool, typer.Option("--no-trade", help="Stop after optimising.")] = False,
+    grid: Grid = None,
+    no_evidence: NoEvidence = False,
+    require_real: RequireReal = False,
+    trading: Trading,
+    market: Market,
+    common: Common,
+) -> None:
+    """The main job: optimise, show, ask, trade on paper.
+
+    This is also what happens without a command.
+
+    It optimises on the first window of the candles (a day), plans the next optimisation and trades what follows.
+    At a terminal it asks for the pair and before trading; elsewhere it takes BTCUSDT and trades.
+
+    \b
+    Examples:
+      shortest-peak run
+      shortest-peak run BTCUSDT --no-trade
+      shortest-peak run SOLUSDT --candles sol.parquet --speed 5000
+    """
+    from your_short_trade_margin_call.commands.main_job import run as run_main_job
+
+    run_main_job(common, market, trading, grid, no_trade, require_real, _screen(common))
+
+
+@app.command()
+@with_options
+def optimize(
+    *,
+    days: Days = None,
+    grid: Grid = None,
+    no_evidence: NoEvidence = False,
+    require_real: RequireReal = False,
+    market: Market,
+    common: Common,
+) -> None:
+    """Try every parameter set on the last day; save the best.
+
+    Nothing is planned in the queue. On the invented market the window is its first day, on which `trade` follows.
+
+    \b
+    Examples:
+      shortest-peak optimize BTCUSDT
+      shortest-peak optimize BTCUSDT --candles btc.parquet --days 2 --json
+    """
+    from your_short_trade_margin_call.commands.asking import required_pair
+    from your_short_trade_margin_call.commands.optimizing import optimize as run_optimize
+
+    symbol = required_pair(common, "optimize")
+    run_optimize(symbol, common, market, grid, days, require_real, _screen(common))
+
+
+@app.command()
+@with_options
+def backtest(
+    *,
+    chosen: Chosen,
+    params: Params = None,
+    days: Days = None,
+    trades: Annotated[Path | None, typer.Option("--trades", metavar="OUT.csv", help="Write every trade there.")] = None,
+    market: Market,
+    common: Common,
+) -> None:
+    """Run one parameter set over recorded candles.
+
+    It takes all of them, or the last --days. What is not typed comes from --params, or from the pair's best parameters.
+
+    \b
+    Example:
+      shortest-peak backtest BTCUSDT --lookback 50 --exit-type highest_low \\
+        --risk-fraction 0.5 --take-profit-pct 0.44% --candles btc.parquet
+    """
+    from your_short_trade_margin_call.commands.asking import required_pair
+    from your_short_trade_margin_call.commands.backtesting import backtest as run_backtest
+
+    symbol = required_pair(common, "backtest")
+    run_backtest(symbol, common, market, chosen, params, days, trades, _screen(common))
+
+
+@app.command()
+@with_options
+def trade(*, params: Params = None, trading: Trading, market: Market, common: Common) -> None:
+    """Trade with the parameters that were saved before.
+
+    There is no optimisation until the next one is due.
+
+    \b
+    Examples:
+      shortest-peak trade BTCUSDT --for 2h
+      shortest-peak trade BTCUSDT --params mine.json --reoptimize never
+    """
+    from your_short_trade_margin_call.commands.asking import required_pair
+    from your_short_trade_margin_call.commands.main_job import trade as run_trade
+
+    run_trade(required_pair(common, "trade"), common, market, trading, params, _screen(common))
+
+
+@app.command()
+@with_options
+def status(common: Common) -> None:
+    """Show position, wallet and trades of each pair.
+
+    It may be asked at any time, also while another process trades.
+
+    \b
+    Examples:
+      shortest-peak status
+      shortest-peak status BTCUSDT --json
+    """
+    from your_short_trade_margin_call.commands.looking import status as show_status
+
+    show_status(common, _screen(common))
+
+
+@app.command()
+@with_options
+def pause(common: Common) -> None:
+    """Allow no new entries; an open short keeps its exits.
+
+    \b
+    Example:
+      shortest-peak pause BTCUSDT
+    """
+    _control(common, "pause")
+
+
+@app.command()
+@with_options
+def resume(common: Common) -> None:
+    """Allow entries again, after `pause` or `flatten`.
+
+    \b
+    Example:
+      shortest-peak resume BTCUSDT
+    """
+    _control(common, "resume")
+
+
+@app.command()
+@with_options
+def flatten(common: Common) -> None:
+    """Buy an open short back; no entries until `resume`.
+
+    \b
+    Example:
+      shortest-peak flatten BTCUSDT
+    """
+    _control(common, "flatten")
+
+
+def _control(common: Common, wish: str) -> None:
+    from your_short_trade_margin_call.commands.controlling import control
+
+    control(common, wish, _screen(common))
+
+
+@app.command()
+@with_options
+def queue(common: Common) -> None:
+    """Show which optimisations are planned and done.
+
+    \b
+    Example:
+      shortest-peak queue --json
+    """
+    from your_short_trade_margin_call.commands.looking import queue as show_queue
+
+    show_queue(common, _screen(common))

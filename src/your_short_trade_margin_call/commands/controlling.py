@@ -1,0 +1,69 @@
+"""The three controls: `pause`, `resume`, `flatten`. They write a wish; the trading process reads it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from your_short_trade_margin_call.adapters.storage.controls import Controls, read_controls, write_controls
+from your_short_trade_margin_call.commands.asking import named_pair
+from your_short_trade_margin_call.commands.options import Common
+from your_short_trade_margin_call.commands.output import print_json
+from your_short_trade_margin_call.commands.standing import known_pairs
+from your_short_trade_margin_call.domain.errors import BadInputError
+from your_short_trade_margin_call.paths import Paths
+from your_short_trade_margin_call.reporting.screen import Screen
+
+Wish = Callable[[Controls], Controls]
+
+WISHES: dict[str, Wish] = {
+    "pause": lambda now: Controls(paused=True, flatten=now.flatten),
+    "resume": lambda now: Controls(),
+    "flatten": lambda now: Controls(paused=now.paused, flatten=True),
+}
+
+_SAID = {
+    "pause": "Paused: no new entries in {symbol}. An open short keeps its target and its stop.",
+    "resume": "Resumed: entries in {symbol} are allowed again.",
+    "flatten": "Flatten: an open short in {symbol} is bought back at market, and entries stay blocked until "
+    "`shortest-peak resume {symbol}`.",
+}
+_WHEN = "A trading process reads this before it deals with the next candle (within 3 minutes of market time)."
+
+
+def control(common: Common, wish: str, screen: Screen) -> None:
+    """Write a wish for a pair.
+
+    Raises:
+        BadInputError: the pair is not known here, or none is named and there are several.
+        DiskError: the wish could not be written; the old one still holds.
+    """
+    paths = Paths.default()
+    symbol = _pair(paths, named_pair(common), wish)
+    before = read_controls(paths.controls(symbol))
+    wanted = WISHES[wish](before)
+    write_controls(paths.controls(symbol), wanted)
+    if common.json:
+        print_json({"symbol": symbol, "paused": wanted.paused, "flatten": wanted.flatten, "notices": _notes(before)})
+        return
+    for note in _notes(before):
+        screen.say(note, style="yellow")
+    screen.say(_SAID[wish].format(symbol=symbol))
+    screen.say(_WHEN, style="dim")
+
+
+def _notes(before: Controls) -> list[str]:
+    """What was not understood, now that it is replaced."""
+    return [f"The wish before could not be understood and was kept aside: {before.note}"] if before.note else []
+
+
+def _pair(paths: Paths, symbol: str | None, wish: str) -> str:
+    """The pair meant: a typing mistake must not pause nothing and say it did."""
+    known = known_pairs(paths)
+    if symbol is None and len(known) == 1:
+        return known[0]
+    if symbol in known:
+        return str(symbol)
+    here = f"Pairs in {paths.root}: {', '.join(known)}." if known else f"There is no pair in {paths.root} yet."
+    if symbol is None:
+        raise BadInputError("No pair is named.", f"{here} Name one: `shortest-peak {wish} SYMBOL`.")
+    raise BadInputError(f"Nothing is recorded for {symbol}, so there is nothing to {wish}.", here)

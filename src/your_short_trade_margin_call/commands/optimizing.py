@@ -1,0 +1,203 @@
+"""One optimisation as a person sees it: settings, progress, the best set, what it rests on and may cost."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numba
+
+from your_short_trade_margin_call.adapters.system_clock import stopwatch_s
+from your_short_trade_margin_call.commands.options import Common, Market
+from your_short_trade_margin_call.commands.output import print_json
+from your_short_trade_margin_call.commands.request import make_request
+from your_short_trade_margin_call.commands.worst_loss import worst_loss
+from your_short_trade_margin_call.composition import Prepared, make_backtest_engine, make_optimizer, prepare
+from your_short_trade_margin_call.domain.errors import AnswerIsNoError
+from your_short_trade_margin_call.main_engine import Optimization
+from your_short_trade_margin_call.market.candles import Candles
+from your_short_trade_margin_call.reporting.progress import Report, sweep_progress
+from your_short_trade_margin_call.reporting.screen import Screen
+from your_short_trade_margin_call.reporting.sheets import (
+    CandleRange,
+    cycle_rows,
+    days_of,
+    params_text,
+    result_rows,
+    settings_rows,
+    show_rows,
+    trades_table,
+)
+from your_short_trade_margin_call.reporting.text import counted, span
+from your_short_trade_margin_call.reporting.worst_loss import worst_loss_rows
+
+NO_EDGE = (
+    "The best trial lost money in its own window: there are no entries (no_edge) until a later optimisation "
+    "finds one that did not."
+)
+
+
+def optimize(symbol: str, common: Common, market: Market, grid: Path | None, days: float | None, require_real: bool,
+             screen: Screen) -> None:  # fmt: skip
+    """The `optimize` command: the last days of the candles, the artefacts, no queue.
+
+    On an invented market the window is its first day, so that `trade` afterwards does not know the future.
+
+    Raises:
+        AnswerIsNoError: `require_real`, and the verdict is another.
+    """
+    prepared = prepare(make_request(symbol, common, market, grid=grid, days=days))
+    introduce(screen, prepared)
+    until_ms = prepared.candles.end_ms
+    if prepared.is_invented:
+        until_ms = prepared.candles.start_ms + prepared.request.settings.window
+    window = window_of(prepared, until_ms)
+    show_settings(screen, prepared, window)
+    optimizer = make_optimizer(prepared)
+    optimization = swept(screen, prepared, lambda report: optimizer.optimize(until_ms, report))
+    if common.json:
+        print_json(optimization_json(prepared, optimization))
+    else:
+        show_optimization(screen, prepared, optimization, window)
+    require_verdict(optimization, require_real)
+
+
+def introduce(screen: Screen, prepared: Prepared) -> None:
+    """Say what must be known before anything else."""
+    if prepared.is_invented:
+        screen.mark_invented()
+    for notice in prepared.notices:
+        screen.say(notice, style="yellow")
+
+
+def window_of(prepared: Prepared, until_ms: int) -> Candles:
+    """The candles that an optimisation at `until_ms` looks at."""
+    return prepared.window(until_ms, prepared.request.settings.window)
+
+
+def show_settings(screen: Screen, prepared: Prepared, window: Candles) -> None:
+    """Print what the result will rest on."""
+    request, settings = prepared.request, prepared.request.settings
+    covered = range_of(window)
+    screen.heading(f"{request.symbol} on the {prepared.market} market")
+    show_rows(screen, settings_rows(settings, covered))
+    show_rows(screen, cycle_rows(settings, request.grid))
+    if covered.end_ms - covered.start_ms < settings.window:
+        length = span(covered.end_ms - covered.start_ms)
+        screen.say(f"The candles cover {length} of the {span(settings.window)} window.", style="yellow")
+    screen.say()
+
+
+def swept(screen: Screen, prepared: Prepared, run: Callable[[Report], Optimization]) -> Optimization:
+    """Run an optimisation behind a progress bar."""
+    if _must_compile():
+        screen.say("First run of this version here: compiling its rules takes up to 20 seconds.")
+    with sweep_progress(screen, len(prepared.request.grid), stopwatch_s) as report:
+        return run(report)
+
+
+def _must_compile() -> bool:
+    folder = numba.config.CACHE_DIR
+    return not folder or not any(Path(folder).rglob("*run_trials*.nbi"))
+
+
+def show_optimization(screen: Screen, prepared: Prepared, optimization: Optimization, window: Candles) -> None:
+    """Print the best parameter set, what it made where it was chosen, and what the worst case costs."""
+    settings, instrument, document = prepared.request.settings, prepared.instrument, optimization.document
+    screen.heading(f"Best of {counted(optimization.sweep.trials, 'trial')}, in the window it was chosen in")
+    show_rows(screen, [("parameters", params_text(optimization.params))])
+    days = days_of(range_of(window))
+    show_rows(screen, result_rows(document["results"], document["blocked"], settings.starting_balance, days))
+    show_rows(screen, facts_rows(document["facts"]))
+    rows = make_backtest_engine(prepared).backtest(window, optimization.params).rows
+    show_trades(screen, rows, instrument.price_decimals)
+    screen.say()
+    screen.say(evidence_text(prepared, document["evidence"]), style="bold")
+    if not optimization.has_edge:
+        screen.say(NO_EDGE, style="bold yellow")
+    show_worst_loss(screen, prepared, optimization, float(window.close[-1]))
+    screen.say()
+    for path in optimization.written:
+        screen.tell("saved  ", str(path))
+    for note in optimization.notes:
+        screen.say(note, style="yellow")
+
+
+def show_trades(screen: Screen, rows: tuple[dict[str, Any], ...], decimals: int, limit: int = 12) -> None:
+    """Print the last trades of a parameter set."""
+    if not rows:
+        return
+    shown = f"the last {limit} of {len(rows)}" if len(rows) > limit else f"all {len(rows)}" if len(rows) > 1 else "one"
+    screen.heading(f"Its trades ({shown})")
+    screen.show(trades_table(rows, decimals, limit))
+
+
+def show_worst_loss(screen: Screen, prepared: Prepared, optimization: Optimization, last_price: float) -> None:
+    """Print what the next position may lose, before there is one."""
+    settings, instrument = prepared.request.settings, prepared.instrument
+    avg_win = optimization.sweep.best_metrics.avg_win
+    loss = worst_loss(settings, instrument, optimization.params, last_price, avg_win)
+    screen.heading("What a trade can lose")
+    if loss is None:
+        screen.say("  At this price and balance no order is large enough: there would be no trade.")
+        return
+    show_rows(screen, worst_loss_rows(loss, instrument.price_decimals))
+    if loss.stop_name == "margin_call":
+        screen.say("  The margin call is no stop-loss: it saves the rest of the margin from liquidation.")
+
+
+def evidence_text(prepared: Prepared, evidence: dict[str, Any]) -> str:
+    """The verdict and its reason in one sentence."""
+    invented = " (invented prices)" if prepared.is_invented else ""
+    return f"{evidence['verdict']}: {evidence['reason']}{invented}"
+
+
+def facts_rows(facts: dict[str, Any]) -> list[tuple[str, str]]:
+    """What a result rests on, in one row, and a row for each note."""
+    funding = "recorded" if facts["funding"] == "recorded" else "unknown (counted as 0)"
+    mark = "recorded" if facts["mark"] == "recorded" else "none (last prices decide)"
+    minutes = "given" if facts["minutes"] else "none"
+    rows = [("rests on", f"funding {funding}, mark prices {mark}, 1-minute candles {minutes}, tiers {facts['tiers']}")]
+    return rows + [("note", note) for note in facts["notes"]]
+
+
+def optimization_json(prepared: Prepared, optimization: Optimization) -> dict[str, Any]:
+    """An optimisation for machines."""
+    document = optimization.document
+    facts = document["facts"]
+    return {
+        "symbol": document["symbol"],
+        "market": document["market"],
+        "candles": {**document["candles"], "gaps": facts["gaps"], "missing": facts["missing"]},
+        "trials": document["trials"],
+        "elapsed_s": document["elapsed_s"],
+        "best": document["params"],
+        "results": document["results"],
+        "blocked": document["blocked"],
+        "evidence": document["evidence"],
+        "facts": facts,
+        "written": [str(path) for path in optimization.written],
+        "notices": [*prepared.notices, *optimization.notes],
+    }
+
+
+def require_verdict(optimization: Optimization, require_real: bool) -> None:
+    """Insist on a verdict of REAL, if that was asked for.
+
+    Raises:
+        AnswerIsNoError: it is another.
+    """
+    if require_real and not is_real(optimization):
+        verdict = optimization.document["evidence"]["verdict"]
+        raise AnswerIsNoError(f"The verdict is {verdict}, and --require-real asks for REAL.")
+
+
+def is_real(optimization: Optimization) -> bool:
+    """Whether the evidence says that the procedure beats luck."""
+    return bool(optimization.document["evidence"]["verdict"] == "REAL")
+
+
+def range_of(candles: Candles) -> CandleRange:
+    """Which candles these are."""
+    return CandleRange(candles.start_ms, candles.end_ms, len(candles), candles.missing)

@@ -1,0 +1,141 @@
+"""The options that several commands share, each written down once.
+
+A command takes them as frozen dataclasses; `with_options` shows their fields to typer as options of the
+command itself.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass, fields, is_dataclass
+from pathlib import Path
+from typing import Annotated, Any, get_type_hints
+
+import typer
+
+from your_short_trade_margin_call.domain.words import Account, ExitType, MarketKind
+
+
+@dataclass(frozen=True, slots=True)
+class Common:
+    """What every command understands."""
+
+    symbol: Annotated[
+        str | None, typer.Argument(metavar="SYMBOL", help="The pair: BTCUSDT, btc, BTC/USDT:USDT, BTCUSDT.P ...")
+    ] = None
+    symbol_option: Annotated[
+        str | None, typer.Option("--symbol", metavar="SYMBOL", help="The pair, if not given as an argument.")
+    ] = None
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout; words go to stderr.")] = False
+    config: Annotated[
+        Path | None, typer.Option("--config", metavar="FILE.toml", help="Settings as name = value.")
+    ] = None
+    assignments: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="NAME=VALUE", help="One setting; repeatable; null is none. --set leverage=5"),
+    ] = None
+    seed: Annotated[int | None, typer.Option("--seed", metavar="N", help="Luck of fills and of invented prices.")] = None
+    instrument: Annotated[
+        Path | None,
+        typer.Option("--instrument", metavar="FILE.json", help="The pair's rules, for pairs not known here."),
+    ] = None
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False
+
+
+@dataclass(frozen=True, slots=True)
+class Market:
+    """Where candles come from."""
+
+    market: Annotated[MarketKind, typer.Option("--market", help="Where candles come from.")] = MarketKind.AUTO
+    candles: Annotated[
+        Path | None,
+        typer.Option("--candles", metavar="FILE", help="Recorded candles, Parquet or CSV (implies --market replay)."),
+    ] = None
+    mark: Annotated[Path | None, typer.Option("--mark", metavar="FILE", help="Mark-price candles beside them.")] = None
+    funding: Annotated[
+        Path | None, typer.Option("--funding", metavar="FILE", help="Funding settlements beside them.")
+    ] = None
+    minutes: Annotated[
+        Path | None, typer.Option("--minutes", metavar="FILE", help="1-minute candles for doubtful ones.")
+    ] = None
+    timerange: Annotated[
+        str | None,
+        typer.Option(
+            "--timerange",
+            metavar="FROM-TO",
+            help="UTC days of the file, e.g. 20250529-20250629: from the first, up to the start of the last; "
+            "either may be left out.",
+        ),
+    ] = None
+
+
+@dataclass(frozen=True, slots=True)
+class Trading:
+    """How trading runs."""
+
+    account: Annotated[Account, typer.Option("--account", help="Whose money.")] = Account.PAPER
+    speed: Annotated[
+        str | None,
+        typer.Option("--speed", metavar="N", help="Times real time, or max. Invented: 600; replayed: max."),
+    ] = None
+    wall_time: Annotated[
+        str | None, typer.Option("--for", metavar="TIME", help="Stop trading after so long by the wall clock: 60s, 2h.")
+    ] = None
+    reoptimize: Annotated[
+        str | None, typer.Option("--reoptimize", metavar="TIME", help="Optimise again so often: 12h, or never.")
+    ] = None
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """A parameter set as typed; what is left out comes from the pair's best parameters."""
+
+    lookback: Annotated[int | None, typer.Option("--lookback", metavar="N", help="Candles of the highest high.")] = None
+    exit_type: Annotated[ExitType | None, typer.Option("--exit-type", help="Which level names the target.")] = None
+    risk_fraction: Annotated[
+        str | None, typer.Option("--risk-fraction", metavar="X", help="Of the available balance: 0.5 or 50%.")
+    ] = None
+    take_profit_pct: Annotated[
+        str | None, typer.Option("--take-profit-pct", metavar="X", help="Where no level will do: 0.0044 or 0.44%.")
+    ] = None
+    stop_loss_pct: Annotated[
+        str | None, typer.Option("--stop-loss-pct", metavar="X", help="A stop this far above the entry.")
+    ] = None
+    max_hold: Annotated[
+        str | None, typer.Option("--max-hold", metavar="TIME", help="Close at market after so long: 12h.")
+    ] = None
+
+
+def with_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Let typer see the fields of the command's dataclass parameters as options of its own."""
+    hints = get_type_hints(command, include_extras=True)
+    groups = {name: kind for name, kind in hints.items() if is_dataclass(kind)}
+
+    def flat(**values: Any) -> None:
+        built = {
+            name: kind(**{part.name: values.pop(part.name) for part in fields(kind)}) for name, kind in groups.items()
+        }
+        command(**built, **values)
+
+    flat.__name__, flat.__doc__, flat.__module__ = command.__name__, command.__doc__, command.__module__
+    parameters = _flattened(inspect.signature(command), hints)
+    flat.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    flat.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    return flat
+
+
+def _flattened(signature: inspect.Signature, hints: dict[str, Any]) -> list[inspect.Parameter]:
+    parameters = []
+    for name, parameter in signature.parameters.items():
+        kind = hints[name]
+        if is_dataclass(kind):
+            own = get_type_hints(kind, include_extras=True)
+            parameters += [_keyword(part.name, part.default, own[part.name]) for part in fields(kind)]
+        else:
+            parameters.append(_keyword(name, parameter.default, kind))
+    return parameters
+
+
+def _keyword(name: str, default: Any, annotation: Any) -> inspect.Parameter:
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)

@@ -1,0 +1,61 @@
+"""Leaving the trading loop: by the clock, by Ctrl-C, by a polite kill."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+INTERRUPTIONS = ("Ctrl-C", "SIGTERM")
+"""The reasons to stop that come from outside."""
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+@contextmanager
+def stopping(stop: Callable[[str], None], after_ms: int | None) -> Iterator[None]:
+    """Call `stop` with the reason on Ctrl-C, SIGTERM, or after `after_ms` of real time; inside a running loop.
+
+    A second Ctrl-C is no longer caught: it ends the program the hard way, which loses nothing that is written.
+    """
+    loop = asyncio.get_running_loop()
+    timer = None if after_ms is None else loop.call_later(after_ms / 1_000.0, stop, "--for is over")
+
+    def on_signal(number: int) -> None:
+        release()
+        stop(INTERRUPTIONS[_SIGNALS.index(signal.Signals(number))])
+
+    release = _caught(loop, on_signal)
+    try:
+        yield
+    finally:
+        release()
+        if timer is not None:
+            timer.cancel()
+
+
+def _caught(loop: asyncio.AbstractEventLoop, on_signal: Callable[[int], None]) -> Callable[[], None]:
+    """Catch the signals; returns how to let them go."""
+    if sys.platform != "win32":
+        for number in _SIGNALS:
+            loop.add_signal_handler(number, on_signal, number)
+
+        def let_go() -> None:
+            for number in _SIGNALS:
+                loop.remove_signal_handler(number)
+
+        return let_go
+
+    def handler(number: int, _frame: FrameType | None) -> None:
+        loop.call_soon_threadsafe(on_signal, number)
+
+    before = {number: signal.signal(number, handler) for number in _SIGNALS}
+
+    def put_back() -> None:
+        for number, old in before.items():
+            signal.signal(number, old)
+
+    return put_back

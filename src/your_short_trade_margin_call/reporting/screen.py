@@ -1,0 +1,137 @@
+"""Where text goes: a terminal with colours and a live line, or plain lines for a pipe, a log or a robot.
+
+In an invented market every line begins with a mark, tables and live lines included.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
+from rich.live import Live
+from rich.segment import Segment
+from rich.style import Style
+from rich.text import Text
+
+INVENTED_MARK = "SIMULATED "
+_MARK_STYLE = Style(color="yellow")
+_NARROWEST = 20
+
+
+@dataclass(frozen=True)
+class Marked:
+    """A renderable with a mark in front of each of its lines."""
+
+    inner: RenderableType
+    mark: str
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Render the inner one in what width the mark leaves."""
+        width = max(_NARROWEST, options.max_width - len(self.mark))
+        for line in console.render_lines(self.inner, options.update(width=width), pad=False):
+            yield Segment(self.mark, _MARK_STYLE)
+            yield from line
+            yield Segment.line()
+
+
+@dataclass(frozen=True)
+class Hanging:
+    """A label with a text beside it; where the text wraps it goes on below its own beginning."""
+
+    label: Text
+    body: Text
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Wrap at words; only a word (a path) that fills a line by itself is cut."""
+        indent = self.label.cell_len
+        width = max(_NARROWEST, options.max_width - indent)
+        for number, part in enumerate(self.body.wrap(console, width, overflow="fold")):
+            part.rstrip()
+            yield Text.assemble(" " * indent if number else self.label, part)
+
+
+class _Console(Console):
+    def on_broken_pipe(self) -> None:
+        """The reader has gone: the program decides what that means, not the console."""
+        raise BrokenPipeError
+
+
+class Screen:
+    """Prints for people. Whoever wants numbers asks for JSON.
+
+    Args:
+        to_stderr: keep standard output free (for JSON); then nothing moves and nothing is coloured.
+        environment: decides about colours (`CI`, `NO_COLOR`); None takes the process's.
+    """
+
+    def __init__(self, *, to_stderr: bool = False, environment: Mapping[str, str] | None = None) -> None:
+        variables = os.environ if environment is None else environment
+        stream = Console(stderr=to_stderr)
+        self.is_terminal = stream.file.isatty() and not to_stderr and not is_robot(variables)
+        is_colourless = not self.is_terminal or bool(variables.get("NO_COLOR"))
+        self.console: Console = _Console(
+            stderr=to_stderr,
+            force_terminal=self.is_terminal,
+            force_interactive=self.is_terminal and not stream.is_dumb_terminal,
+            color_system=None if is_colourless else "auto",
+            highlight=False,
+            markup=False,
+            emoji=False,
+        )
+        self.mark = ""
+
+    def mark_invented(self) -> None:
+        """From now on every line says that the market is made up."""
+        self.mark = INVENTED_MARK
+
+    def say(self, text: str | Text = "", style: str = "") -> None:
+        """Print some lines, wrapped at words."""
+        self.tell("", Text(text, style=style) if isinstance(text, str) else text)
+
+    def tell(self, label: str | Text, text: str | Text, style: str = "") -> None:
+        """Print a label and a text beside it."""
+        body = Text(text, style=style) if isinstance(text, str) else text
+        self.show(Hanging(Text(label, style="dim") if isinstance(label, str) else label, body))
+
+    def heading(self, text: str) -> None:
+        """Print an empty line, then the name of what follows."""
+        self.say()
+        self.say(text, style="bold")
+
+    def show(self, renderable: RenderableType) -> None:
+        """Print a table or anything else that rich can render."""
+        self.console.print(self.marked(renderable))
+
+    def ask(self, question: str) -> str:
+        """Read a line from the keyboard.
+
+        Raises:
+            EOFError: there is no more input.
+        """
+        return self.console.input(Text(self.mark + question))
+
+    def marked(self, renderable: RenderableType) -> RenderableType:
+        """The renderable, marked where the market is invented."""
+        return Marked(renderable, self.mark) if self.mark else renderable
+
+    @contextmanager
+    def live(self, current: Callable[[], RenderableType]) -> Iterator[None]:
+        """Keep what `current` returns below all other lines; where lines cannot move, nothing."""
+        if not self.console.is_interactive:
+            yield
+            return
+        with Live(
+            console=self.console,
+            get_renderable=lambda: self.marked(current()),
+            refresh_per_second=4,
+            transient=True,
+        ):
+            yield
+
+
+def is_robot(variables: Mapping[str, str]) -> bool:
+    """Whether a continuous-integration run is watching rather than a person."""
+    return variables.get("CI", "").lower() in ("true", "1")
