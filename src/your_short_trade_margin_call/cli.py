@@ -17,6 +17,12 @@ from your_short_trade_margin_call.commands.program import NAME, Program
 if TYPE_CHECKING:
     from your_short_trade_margin_call.reporting.screen import Screen
 
+
+def examples(*lines: str) -> str:
+    """The end of a command's help; the mark in front keeps the lines as they are."""
+    return "\n".join(("\b", f"Example{'s' if len(lines) > 1 else ''}:", *(f"  {line}" for line in lines)))
+
+
 app = typer.Typer(
     cls=Program,
     subcommand_metavar="[COMMAND | SYMBOL] [ARGS]...",
@@ -69,23 +75,29 @@ Help = Annotated[
 ]
 
 
-@app.callback()
+@app.callback(
+    epilog=examples(
+        "shortest-peak                      asks for the pair",
+        "shortest-peak SOLUSDT --for 60s    one minute of trading",
+        "shortest-peak optimize BTCUSDT --candles btc.parquet --json",
+        "shortest-peak status",
+    )
+)
 def program(version: Version = False, help: Help = False) -> None:
     """A short-only Bybit bot that tests whether its own backtest is luck. Paper by default.
 
     Without a command it does the main job (`run`): it tries every parameter set on the last day of 3-minute
     candles, shows what the best one is worth and what it may cost, and trades it on paper.
-
-    \b
-    Examples:
-      shortest-peak                      asks for the pair
-      shortest-peak SOLUSDT --for 60s    one minute of trading
-      shortest-peak optimize BTCUSDT --candles btc.parquet --json
-      shortest-peak status
     """
 
 
-@app.command()
+@app.command(
+    epilog=examples(
+        "shortest-peak run",
+        "shortest-peak run BTCUSDT --no-trade",
+        "shortest-peak run SOLUSDT --candles sol.parquet --speed 5000",
+    )
+)
 @with_options
 def run(
     *,
@@ -103,19 +115,18 @@ def run(
 
     It optimises on the first window of the candles (a day), plans the next optimisation and trades what follows.
     At a terminal it asks for the pair and before trading; elsewhere it takes BTCUSDT and trades.
-
-    \b
-    Examples:
-      shortest-peak run
-      shortest-peak run BTCUSDT --no-trade
-      shortest-peak run SOLUSDT --candles sol.parquet --speed 5000
     """
     from your_short_trade_margin_call.commands.main_job import run as run_main_job
 
     run_main_job(common, market, trading, grid, no_trade, require_real, _screen(common))
 
 
-@app.command()
+@app.command(
+    epilog=examples(
+        "shortest-peak optimize BTCUSDT",
+        "shortest-peak optimize BTCUSDT --candles btc.parquet --days 2 --json",
+    )
+)
 @with_options
 def optimize(
     *,
@@ -129,11 +140,6 @@ def optimize(
     """Try every parameter set on the last day; save the best.
 
     Nothing is planned in the queue. On the invented market the window is its first day, on which `trade` follows.
-
-    \b
-    Examples:
-      shortest-peak optimize BTCUSDT
-      shortest-peak optimize BTCUSDT --candles btc.parquet --days 2 --json
     """
     from your_short_trade_margin_call.commands.asking import required_pair
     from your_short_trade_margin_call.commands.optimizing import optimize as run_optimize
@@ -142,7 +148,12 @@ def optimize(
     run_optimize(symbol, common, market, grid, days, require_real, _screen(common))
 
 
-@app.command()
+@app.command(
+    epilog=examples(
+        "shortest-peak backtest BTCUSDT --lookback 50 --exit-type highest_low \\",
+        "  --risk-fraction 0.5 --take-profit-pct 0.44% --candles btc.parquet",
+    )
+)
 @with_options
 def backtest(
     *,
@@ -156,11 +167,6 @@ def backtest(
     """Run one parameter set over recorded candles.
 
     It takes all of them, or the last --days. What is not typed comes from --params, or from the pair's best parameters.
-
-    \b
-    Example:
-      shortest-peak backtest BTCUSDT --lookback 50 --exit-type highest_low \\
-        --risk-fraction 0.5 --take-profit-pct 0.44% --candles btc.parquet
     """
     from your_short_trade_margin_call.commands.asking import required_pair
     from your_short_trade_margin_call.commands.backtesting import backtest as run_backtest
@@ -169,17 +175,17 @@ def backtest(
     run_backtest(symbol, common, market, chosen, params, days, trades, _screen(common))
 
 
-@app.command()
+@app.command(
+    epilog=examples(
+        "shortest-peak trade BTCUSDT --for 2h",
+        "shortest-peak trade BTCUSDT --params mine.json --reoptimize never",
+    )
+)
 @with_options
 def trade(*, params: Params = None, trading: Trading, market: Market, common: Common) -> None:
     """Trade with the parameters that were saved before.
 
     There is no optimisation until the next one is due.
-
-    \b
-    Examples:
-      shortest-peak trade BTCUSDT --for 2h
-      shortest-peak trade BTCUSDT --params mine.json --reoptimize never
     """
     from your_short_trade_margin_call.commands.asking import required_pair
     from your_short_trade_margin_call.commands.main_job import trade as run_trade
@@ -187,56 +193,53 @@ def trade(*, params: Params = None, trading: Trading, market: Market, common: Co
     run_trade(required_pair(common, "trade"), common, market, trading, params, _screen(common))
 
 
-@app.command()
+@app.command(
+    epilog=examples(
+        "shortest-peak status",
+        "shortest-peak status BTCUSDT --json",
+    )
+)
 @with_options
 def status(common: Common) -> None:
     """Show position, wallet and trades of each pair.
 
     It may be asked at any time, also while another process trades.
-
-    \b
-    Examples:
-      shortest-peak status
-      shortest-peak status BTCUSDT --json
     """
     from your_short_trade_margin_call.commands.looking import status as show_status
 
     show_status(common, _screen(common))
 
 
-@app.command()
+@app.command(
+    epilog=examples(
+        "shortest-peak pause BTCUSDT",
+    )
+)
 @with_options
 def pause(common: Common) -> None:
-    """Allow no new entries; an open short keeps its exits.
-
-    \b
-    Example:
-      shortest-peak pause BTCUSDT
-    """
+    """Allow no new entries; an open short keeps its exits."""
     _control(common, "pause")
 
 
-@app.command()
+@app.command(
+    epilog=examples(
+        "shortest-peak resume BTCUSDT",
+    )
+)
 @with_options
 def resume(common: Common) -> None:
-    """Allow entries again, after `pause` or `flatten`.
-
-    \b
-    Example:
-      shortest-peak resume BTCUSDT
-    """
+    """Allow entries again, after `pause` or `flatten`."""
     _control(common, "resume")
 
 
-@app.command()
+@app.command(
+    epilog=examples(
+        "shortest-peak flatten BTCUSDT",
+    )
+)
 @with_options
 def flatten(common: Common) -> None:
-    """Buy an open short back; no entries until `resume`.
-
-    \b
-    Example:
-      shortest-peak flatten BTCUSDT
-    """
+    """Buy an open short back; no entries until `resume`."""
     _control(common, "flatten")
 
 
@@ -246,15 +249,14 @@ def _control(common: Common, wish: str) -> None:
     control(common, wish, _screen(common))
 
 
-@app.command()
+@app.command(
+    epilog=examples(
+        "shortest-peak queue --json",
+    )
+)
 @with_options
 def queue(common: Common) -> None:
-    """Show which optimisations are planned and done.
-
-    \b
-    Example:
-      shortest-peak queue --json
-    """
+    """Show which optimisations are planned and done."""
     from your_short_trade_margin_call.commands.looking import queue as show_queue
 
     show_queue(common, _screen(common))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
@@ -10,8 +11,9 @@ from pathlib import Path
 
 from your_short_trade_margin_call import __version__
 from your_short_trade_margin_call.adapters.storage.controls import read_controls
+from your_short_trade_margin_call.adapters.storage.files import disk_error
 from your_short_trade_margin_call.adapters.storage.journal import SqliteJournal
-from your_short_trade_margin_call.adapters.storage.optimization_queue import OptimizationQueue
+from your_short_trade_margin_call.adapters.storage.optimization_queue import OptimizationQueue, Owner
 from your_short_trade_margin_call.adapters.system_clock import ScaledClock, stopwatch_s
 from your_short_trade_margin_call.domain.errors import BadInputError, ExchangeError
 from your_short_trade_margin_call.domain.instrument import Instrument
@@ -198,9 +200,12 @@ def fresh_journal(path: Path) -> SqliteJournal:
     """
     if path.exists():
         SqliteJournal(path).close()  # takes the lock: nobody else is writing it; folds the WAL into the file
-        os.replace(path, path.with_suffix(".previous.sqlite"))
-        for suffix in ("-wal", "-shm"):
-            path.with_name(path.name + suffix).unlink(missing_ok=True)
+        try:
+            os.replace(path, path.with_suffix(".previous.sqlite"))
+            for suffix in ("-wal", "-shm"):
+                path.with_name(path.name + suffix).unlink(missing_ok=True)
+        except OSError as error:
+            raise disk_error(path, "kept aside", error) from error
     return SqliteJournal(path)
 
 
@@ -216,6 +221,7 @@ def _parts(prepared: Prepared) -> Parts:
         engine=make_backtest_engine(prepared),
         source=prepared,
         queue=OptimizationQueue(request.paths.optimization_queue),
+        owner=Owner(os.getpid(), str(time.time_ns())),
         version=__version__,
         wall_now=lambda: datetime.now(tz=timezone.utc).isoformat(timespec="seconds"),
         stopwatch_s=stopwatch_s,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import os
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +12,7 @@ from typing import Any, Protocol
 from your_short_trade_margin_call.adapters.storage.artefacts import save_best_params, write_sweep_table
 from your_short_trade_margin_call.adapters.storage.journal import SqliteJournal
 from your_short_trade_margin_call.adapters.storage.optimization_queue import Entry, OptimizationQueue, Owner
-from your_short_trade_margin_call.domain.errors import CandleError, ShortestPeakError
+from your_short_trade_margin_call.domain.errors import ShortestPeakError
 from your_short_trade_margin_call.domain.messages import ParametersAdopted
 from your_short_trade_margin_call.domain.params import StrategyParams
 from your_short_trade_margin_call.domain.ports import Clock, Exchange
@@ -87,7 +87,7 @@ class TradingSummary:
 class Parts:
     """Everything a MainEngine is made of; `composition.py` builds them.
 
-    `exchange`, `journal` and `clock` are only needed to trade. `wall_now` is the real time as text, for
+    `exchange`, `journal` and `clock` are only needed to trade. `owner` is this process, with a token of its own; `wall_now` is the real time as text, for
     `generated_at`; `stopwatch_s` measures real seconds; `takes_market_time` tells whether the market goes on
     while a sweep runs (a live one does, a replay does not).
     """
@@ -101,6 +101,7 @@ class Parts:
     engine: BacktestEngine
     source: CandleSource
     queue: OptimizationQueue
+    owner: Owner
     version: str
     wall_now: Callable[[], str]
     stopwatch_s: Callable[[], float]
@@ -158,7 +159,7 @@ class MainEngine:
 
     def claim(self, now_ms: int) -> Entry | None:
         """Take over a run that is due (or overdue), so that no other process makes it too."""
-        return self.parts.queue.claim_due(self.parts.symbol, self.parts.market, now_ms, self._owner())
+        return self.parts.queue.claim_due(self.parts.symbol, self.parts.market, now_ms, self.parts.owner)
 
     def optimize_first(self, now_ms: int, progress: Progress | None = None) -> Optimization:
         """The optimisation at the start: makes up for an overdue run, plans the next."""
@@ -173,9 +174,6 @@ class MainEngine:
             self.parts.queue.finish(entry.id, now_ms)
         self.plan_next(now_ms)
         return result
-
-    def _owner(self) -> Owner:
-        return Owner(os.getpid(), f"{self.parts.symbol}-{self.parts.market}")
 
     def _document(self, candles: Candles, sweep: Sweep, elapsed_s: float) -> dict[str, Any]:
         parts = self.parts
@@ -296,21 +294,23 @@ class _Reoptimizer:
 
     async def _optimize(self, entry: Entry, close_ms: int) -> ParametersAdopted | None:
         parts = self._parts
-        every = parts.settings.reoptimize or 0
+        self._due_ms = next_due_ms(entry.due_ms, parts.settings.reoptimize or 0, close_ms)
         try:
             result = await asyncio.to_thread(self._main.optimize, close_ms)
-        except CandleError as error:
-            parts.queue.fail(entry.id, str(error), close_ms)
-            self._plan(entry, every, close_ms)
-            if parts.on_problem is not None:
-                parts.on_problem(f"Not re-optimised, the old parameters stay: {error}")
+            parts.queue.finish(entry.id, close_ms)
+            parts.queue.enqueue(parts.symbol, parts.market, self._due_ms, close_ms)
+        except ShortestPeakError as error:
+            self._failed(entry, error, close_ms)
             return None
-        parts.queue.finish(entry.id, close_ms)
-        self._plan(entry, every, close_ms)
         if parts.on_optimized is not None:
             parts.on_optimized(result)
         return ParametersAdopted(close_ms, result.params, result.has_edge)
 
-    def _plan(self, entry: Entry, every_ms: int, now_ms: int) -> None:
-        self._due_ms = next_due_ms(entry.due_ms, every_ms, now_ms)
-        self._parts.queue.enqueue(self._parts.symbol, self._parts.market, self._due_ms, now_ms)
+    def _failed(self, entry: Entry, error: ShortestPeakError, now_ms: int) -> None:
+        """A run that failed is no reason to stop guarding a position: say so, try again when next due."""
+        parts = self._parts
+        if parts.on_problem is not None:
+            parts.on_problem(f"Not re-optimised, the old parameters stay: {error}")
+        with contextlib.suppress(ShortestPeakError):  # the queue may be what failed
+            parts.queue.fail(entry.id, str(error), now_ms)
+            parts.queue.enqueue(parts.symbol, parts.market, self._due_ms or now_ms, now_ms)

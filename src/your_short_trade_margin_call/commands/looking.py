@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-
 from rich.table import Table
 
+from your_short_trade_margin_call.adapters.storage.artefacts import params_of
 from your_short_trade_margin_call.adapters.storage.optimization_queue import Entry, OptimizationQueue
 from your_short_trade_margin_call.adapters.system_clock import SystemClock
 from your_short_trade_margin_call.commands.asking import named_pair
@@ -22,7 +22,7 @@ from your_short_trade_margin_call.domain.words import MarketKind
 from your_short_trade_margin_call.market.instruments import find_instrument
 from your_short_trade_margin_call.paths import Paths
 from your_short_trade_margin_call.reporting.screen import INVENTED_MARK, Screen
-from your_short_trade_margin_call.reporting.sheets import Rows, show_rows, trades_text
+from your_short_trade_margin_call.reporting.sheets import Rows, params_text, show_rows, trades_text
 from your_short_trade_margin_call.reporting.text import listed, moment, price, quantity, signed_percent, span, usdt
 
 _USUAL_DECIMALS = 4
@@ -65,6 +65,8 @@ def _journal_rows(symbol: str, journal: JournalStanding) -> Rows:
         rows.append(("wallet", f"{usdt(journal.wallet)}, equity {usdt(journal.equity)} ({signed_percent(change)})"))
     rows.append(("trades", trades_text(journal.trades, journal.wins)))
     rows.append(("blocked", listed(journal.blocked or {})))
+    if journal.params is not None:
+        rows.append(("parameters", params_text(params_of({"params": journal.params}))))
     candle = "none yet" if journal.last_candle_ms is None else f"{moment(journal.last_candle_ms)} UTC"
     ago = span(SystemClock().now_ms() - journal.written_ms)
     rows.append(("last candle", f"{candle}; journal written {ago} ago"))

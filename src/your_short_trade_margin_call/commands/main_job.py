@@ -85,7 +85,7 @@ def run(common: Common, market: Market, trading: Trading, grid: Path | None, no_
             screen.say(f"No pair was named: this is {symbol}. Name another with --symbol.")
         optimization = _optimize_first(screen, prepared, as_json=common.json)
         may_trade = not no_trade and (is_real(optimization) or not require_real)
-        is_wanted = may_trade and (not can_ask(common) or ask_yes(screen, "Trade on paper now?"))
+        is_wanted = may_trade and (not can_ask(common) or _agrees(screen))
     outcome = None
     if is_wanted:
         outcome = _trade(screen, prepared, optimization.params, optimization.has_edge)
@@ -168,6 +168,11 @@ def _show_doubts(screen: Screen, prepared: Prepared, saved: dict[str, Any]) -> N
         screen.say(NO_EDGE, style="bold yellow")
 
 
+def _agrees(screen: Screen) -> bool:
+    screen.say()
+    return ask_yes(screen, "Trade on paper now?")
+
+
 # ---- trading -------------------------------------------------------------------------------------
 
 
@@ -217,12 +222,12 @@ async def _traded(
 def _announce(screen: Screen, prepared: Prepared, session: TradingSession) -> None:
     request = prepared.request
     speed = request.speed or (SIMULATED_SPEED if prepared.is_invented else math.inf)
-    pace = "as fast as it goes" if math.isinf(speed) else f"{speed:g} times real time"
+    pace = "As fast as it goes" if math.isinf(speed) else f"{speed:,.10g} times real time"
     length_ms = prepared.candles.end_ms - session.start_ms
     lasts = length_ms / speed if request.wall_ms is None else min(length_ms / speed, request.wall_ms)
     about = "" if math.isinf(speed) and request.wall_ms is None else f", about {span(lasts)}"
     screen.heading(f"Trading on {request.account} from {moment(session.start_ms)} UTC")
-    screen.say(f"{pace}{about}; Ctrl-C ends it, what rests on the exchange stays", style="dim")
+    screen.say(f"{pace}{about}. Ctrl-C ends it.", style="dim")
 
 
 # ---- after trading -------------------------------------------------------------------------------

@@ -98,7 +98,7 @@ def swept(screen: Screen, prepared: Prepared, run: Callable[[Report], Optimizati
 
 
 def _must_compile() -> bool:
-    folder = numba.config.CACHE_DIR
+    folder = vars(numba.config).get("CACHE_DIR")
     return not folder or not any(Path(folder).rglob("*run_trials*.nbi"))
 
 
@@ -144,7 +144,7 @@ def show_worst_loss(screen: Screen, prepared: Prepared, optimization: Optimizati
         return
     show_rows(screen, worst_loss_rows(loss, instrument.price_decimals))
     if loss.stop_name == "margin_call":
-        screen.say("  The margin call is no stop-loss: it saves the rest of the margin from liquidation.")
+        screen.tell("  ", "The margin call is no stop-loss: it saves the rest of the margin from liquidation.")
 
 
 def evidence_text(prepared: Prepared, evidence: dict[str, Any]) -> str:

@@ -28,14 +28,14 @@ class Common:
         str | None, typer.Option("--symbol", metavar="SYMBOL", help="The pair, if not given as an argument.")
     ] = None
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout; words go to stderr.")] = False
-    config: Annotated[
-        Path | None, typer.Option("--config", metavar="FILE.toml", help="Settings as name = value.")
-    ] = None
+    config: Annotated[Path | None, typer.Option("--config", metavar="FILE.toml", help="Settings as name = value.")] = (
+        None
+    )
     assignments: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="NAME=VALUE", help="One setting; repeatable; null is none. --set leverage=5"),
     ] = None
-    seed: Annotated[int | None, typer.Option("--seed", metavar="N", help="Luck of fills and of invented prices.")] = None
+    seed: Annotated[int | None, typer.Option("--seed", metavar="N", help="Luck of fills, and invented prices.")] = None
     instrument: Annotated[
         Path | None,
         typer.Option("--instrument", metavar="FILE.json", help="The pair's rules, for pairs not known here."),
@@ -110,7 +110,7 @@ class Chosen:
 def with_options(command: Callable[..., None]) -> Callable[..., None]:
     """Let typer see the fields of the command's dataclass parameters as options of its own."""
     hints = get_type_hints(command, include_extras=True)
-    groups = {name: kind for name, kind in hints.items() if is_dataclass(kind)}
+    groups: dict[str, Any] = {name: kind for name, kind in hints.items() if is_dataclass(kind)}
 
     def flat(**values: Any) -> None:
         built = {

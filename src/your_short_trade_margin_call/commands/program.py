@@ -18,7 +18,12 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from your_short_trade_margin_call.domain.errors import AnswerIsNoError, BadInputError, ShortestPeakError, UnknownPairError
+from your_short_trade_margin_call.domain.errors import (
+    AnswerIsNoError,
+    BadInputError,
+    ShortestPeakError,
+    UnknownPairError,
+)
 from your_short_trade_margin_call.market.symbols import parse_symbol
 
 NAME = "shortest-peak"

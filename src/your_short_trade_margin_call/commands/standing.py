@@ -96,16 +96,20 @@ def _journal_standing(path: Path) -> JournalStanding:
 
 def _read(head: JournalStanding, journal: SqliteJournal) -> JournalStanding:
     trades, equity, adoption = journal.trades(), journal.equity_rows(), journal.last_adoption()
+    position = _open_short(journal.executions(), journal.events_of("entry"))
+    wallet, worth = equity[-1][1:] if equity else (None, None)
+    if position is None and trades:  # the market may have ended after the last candle's equity was written
+        wallet = worth = trades[-1]["balance_after"]
     return JournalStanding(
         head.account,
         head.market,
         head.path,
         head.written_ms,
-        position=_open_short(journal.executions(), journal.events_of("entry")),
+        position=position,
         trades=len(trades),
         wins=sum(row["pnl_value"] > 0 for row in trades),
-        wallet=equity[-1][1] if equity else None,
-        equity=equity[-1][2] if equity else None,
+        wallet=wallet,
+        equity=worth,
         starting_balance=equity[0][1] if equity else None,
         last_candle_ms=journal.last_candle_ms(),
         blocked=journal.blocked_counts(),

@@ -94,11 +94,14 @@ class ReplayVenue:
         if self._phase is Phase.OPENED:
             yield self._opening_quote()
         while True:
-            for event in self._pending():
-                yield event
-            if self._phase is Phase.ENDED:
+            while events := self._pending():
+                for event in events:
+                    yield event
+            if not self._exchange.connected:  # a fault cut the line: it comes back before the market goes on
+                self._exchange.reconnect(self._clock.now_ms())
+            elif self._phase is Phase.ENDED:
                 return
-            if self._cursor >= len(self._market.time_ms):
+            elif self._cursor >= len(self._market.time_ms):
                 self._exchange.on_market_end()
                 yield MarketEnded(int(self._market.time_ms[-1]) + self._market.candle_ms)
                 self._phase = Phase.ENDED
@@ -120,8 +123,6 @@ class ReplayVenue:
         if events:
             return events
         j = self._cursor
-        if not self._exchange.connected:
-            self._exchange.reconnect(self._time(j))
         self._exchange.on_opening_quote(
             self._time(j), float(self._market.open[j]), float(self._market.mark_open[j]), check_guards=True
         )

@@ -9,7 +9,6 @@ from rich.text import Text
 
 from your_short_trade_margin_call.reporting.sheets import gain_style
 from your_short_trade_margin_call.reporting.text import (
-    moment,
     price,
     quantity,
     short_moment,
@@ -88,24 +87,27 @@ def live_line(now: Now) -> Packed:
 
 def position_text(position: PositionNow, decimals: int) -> str:
     """One sentence about an open short and what rests on the exchange for it."""
-    stop = "no stop" if position.stop_price is None else f"{position.stop_name} {price(position.stop_price, decimals)}"
     return (
         f"short {quantity(position.quantity)} at {price(position.entry_price, decimals)}, "
-        f"target {price(position.target_price, decimals)}, {stop}, "
+        f"target {price(position.target_price, decimals)}, {_stop_text(position, decimals)}, "
         f"liquidation {price(position.liquidation_price, decimals)}, now {signed_usdt(position.pnl)}"
     )
-
 
 
 def _position_parts(now: Now) -> list[Text]:
     position = now.position
     if position is None:
         return [Text("flat")]
-    stop = "no stop" if position.stop_price is None else f"{position.stop_name} {price(position.stop_price, now.decimals)}"
     return [
         Text(f"SHORT {quantity(position.quantity)} at {price(position.entry_price, now.decimals)}", style="bold"),
         Text(signed_usdt(position.pnl), style=gain_style(position.pnl)),
         Text(f"target {price(position.target_price, now.decimals)}"),
-        Text(stop),
+        Text(_stop_text(position, now.decimals)),
         Text(f"liquidation {price(position.liquidation_price, now.decimals)}"),
     ]
+
+
+def _stop_text(position: PositionNow, decimals: int) -> str:
+    if position.stop_price is None:
+        return "no stop"
+    return f"{position.stop_name} {price(position.stop_price, decimals)}"

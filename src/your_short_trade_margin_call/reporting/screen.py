@@ -6,6 +6,7 @@ In an invented market every line begins with a mark, tables and live lines inclu
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,6 +20,10 @@ from rich.text import Text
 INVENTED_MARK = "SIMULATED "
 _MARK_STYLE = Style(color="yellow")
 _NARROWEST = 20
+
+# A number and its unit stay on one line: the blank between them becomes this letter while lines are broken.
+_JOINT = "\ue000"
+_BEFORE_UNIT = re.compile(r"(?<=\d) (?=(?:%|USDT|UTC|bps|d|h|min|s)(?:\W|$))")
 
 
 @dataclass(frozen=True)
@@ -48,8 +53,10 @@ class Hanging:
         """Wrap at words; only a word (a path) that fills a line by itself is cut."""
         indent = self.label.cell_len
         width = max(_NARROWEST, options.max_width - indent)
-        for number, part in enumerate(self.body.wrap(console, width, overflow="fold")):
-            part.rstrip()
+        body = self.body.copy()
+        body.plain = _BEFORE_UNIT.sub(_JOINT, body.plain)
+        for number, part in enumerate(body.wrap(console, width, overflow="fold")):
+            part.plain = part.plain.replace(_JOINT, " ").rstrip()
             yield Text.assemble(" " * indent if number else self.label, part)
 
 

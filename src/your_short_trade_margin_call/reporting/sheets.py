@@ -116,13 +116,13 @@ def result_rows(metrics: Mapping[str, Any], blocked: dict[str, int], starting_ba
     """What one parameter set achieved; the Sharpe ratio only where there are days enough for one."""
     forced = metrics["end_of_data"]
     forced_note = f"; {forced} closed by the data's end" if forced else ""
-    ratio = metrics["rr_ratio"]
+    ratio = "" if metrics["rr_ratio"] is None else f"; ratio {metrics['rr_ratio']:.2f}"
+    loss = signed_percent(metrics["avg_loss"]) if metrics["losses"] else "none"
     rows = [
         ("profit", f"{signed_percent(metrics['pnl_pct'])} ({signed_usdt(metrics['pnl_value'])}): "
                    f"{usdt(starting_balance)} became {usdt(metrics['final_balance'])}"),
         ("trades", f"{trades_text(metrics['trades'], metrics['wins'])}{forced_note}"),
-        ("average", f"win {signed_percent(metrics['avg_win'])}, loss {signed_percent(metrics['avg_loss'])} of the "
-                    f"balance; ratio {'none' if ratio is None else f'{ratio:.2f}'}"),
+        ("average", f"win {signed_percent(metrics['avg_win'])}, loss {loss} (of the balance){ratio}"),
         ("drawdown", f"{metrics['drawdown']:.2f} % at worst, open positions marked at each close"),
         ("costs", f"fees {usdt(metrics['fees'])}, funding {signed_usdt(metrics['funding'])}"),
         ("disasters", f"{counted(metrics['margin_calls'], 'margin call')}, "

@@ -45,6 +45,8 @@ def _early_block(context: Context, state: EngineState, wish: Wish, quote: QuoteA
         return BlockReason.STALE_CANDLE
     if not isinstance(state.book, Flat):
         return BlockReason.POSITION_OPEN
+    if not context.instrument.is_trading:
+        return BlockReason.INSTRUMENT_NOT_TRADING
     if not state.connected:
         return BlockReason.EXCHANGE_ERROR
     if state.paused or state.flatten:

@@ -1,0 +1,82 @@
+# Shortest Peak Reversal. `make` alone lists what can be done.
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+VENV := .venv
+PYTHON := $(VENV)/bin/python
+ARGS ?=
+PYTEST := PYTHONPATH=src $(PYTHON) -m pytest
+WORKERS ?= auto
+
+# Any Python from 3.11 to 3.13; the first that runs is taken. Override with BASE_PYTHON=...
+BASE_PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
+	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null && echo $$p && break; done)
+
+.PHONY: help
+help: ## Show this list
+	@echo "make TARGET   (make run ARGS=\"--symbol SOLUSDT --for 60s\")"; echo
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | awk -F '\t' '{printf "  %-10s %s\n", $$1, $$2}'
+
+$(VENV)/.run: requirements.txt pyproject.toml
+	@test -n "$(BASE_PYTHON)" || { echo "No Python 3.11, 3.12 or 3.13 was found. Install one, or say BASE_PYTHON=/path/to/python3."; exit 2; }
+	@test -x $(PYTHON) || { echo "Making $(VENV) with $(BASE_PYTHON) ..."; $(BASE_PYTHON) -m venv $(VENV); }
+	@echo "Installing the run-time packages ..."
+	@$(PYTHON) -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	@$(PYTHON) -m pip install --quiet --disable-pip-version-check --no-deps -e .
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.run requirements-dev.txt
+	@echo "Installing the development packages ..."
+	@$(PYTHON) -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@touch $@
+
+.PHONY: install
+install: $(VENV)/.dev ## Make .venv with everything, the `shortest-peak` command included
+
+.PHONY: run
+run: $(VENV)/.run ## The main job: optimise, then trade on paper (ARGS="--symbol BTCUSDT --for 60s")
+	@PYTHONPATH=src $(PYTHON) -m your_short_trade_margin_call $(ARGS)
+
+.PHONY: test
+test: check ## Every check and every test
+	@$(PYTEST) -n $(WORKERS) $(ARGS)
+
+.PHONY: check
+check: $(VENV)/.dev ## Format, lint, types, layers: no tests
+	@$(VENV)/bin/ruff format --check --quiet src tests benchmarks
+	@$(VENV)/bin/ruff check --quiet src tests benchmarks
+	@$(VENV)/bin/mypy --no-error-summary
+	@PYTHONPATH=src $(VENV)/bin/lint-imports --no-logo | tail -n 3
+
+.PHONY: format
+format: $(VENV)/.dev ## Format the sources
+	@$(VENV)/bin/ruff format --quiet src tests benchmarks
+	@$(VENV)/bin/ruff check --quiet --fix src tests benchmarks
+
+.PHONY: test-all
+test-all: ## The tests on Python 3.11, 3.12 and 3.13, as far as they are installed
+	@for v in 3.11 3.12 3.13; do \
+		if python$$v --version >/dev/null 2>&1; then \
+			echo "Python $$v"; \
+			$(MAKE) --no-print-directory test VENV=.venv-$$v BASE_PYTHON=python$$v || exit 1; \
+		else echo "Python $$v is not installed: skipped"; fi; \
+	done
+
+.PHONY: bench
+bench: $(VENV)/.dev ## How fast the sweep, the backtest and the replay are here (ratios in one run)
+	@PYTHONPATH=src:. $(PYTHON) -m benchmarks $(ARGS)
+
+.PHONY: parity
+parity: $(VENV)/.dev ## Long: live engine against backtest on whole recorded files (FILES="a.parquet b.parquet")
+	@PYTHONPATH=src:. $(PYTHON) -m benchmarks.parity $(FILES)
+
+.PHONY: lock
+lock: $(VENV)/.dev ## Pin the newest packages that fit pyproject.toml
+	@$(VENV)/bin/uv pip compile -q --universal --python-version 3.11 --no-annotate --no-header --upgrade \
+		pyproject.toml -o requirements.txt
+	@$(VENV)/bin/uv pip compile -q --universal --python-version 3.11 --no-annotate --no-header --upgrade --extra dev \
+		-c requirements.txt pyproject.toml -o requirements-dev.txt
+
+.PHONY: clean
+clean: ## Remove environments and caches; data stays
+	@rm -rf $(VENV) .venv-3.* .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
