@@ -5,14 +5,18 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import sys
+from io import TextIOWrapper
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
 from your_short_trade_margin_call import __version__
 from your_short_trade_margin_call.commands.options import Chosen, Common, Market, Trading, with_options
-from your_short_trade_margin_call.commands.program import NAME, Program
+from your_short_trade_margin_call.commands.program import INTERRUPTED, NAME, Program
 
 if TYPE_CHECKING:
     from your_short_trade_margin_call.reporting.screen import Screen
@@ -41,12 +45,25 @@ Params = Annotated[Path | None, typer.Option("--params", metavar="FILE.json", he
 
 def main() -> None:
     """The entry point."""
-    import sys
-
     for stream in (sys.stdout, sys.stderr):  # a letter that the terminal cannot show must not stop anything
-        if hasattr(stream, "reconfigure"):
+        if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="replace")
-    app()
+    try:
+        app()
+    except KeyboardInterrupt:  # so early that no command has begun
+        _leave_at_once()
+    except SystemExit as leaving:
+        if leaving.code == INTERRUPTED:
+            _leave_at_once()
+        raise
+
+
+def _leave_at_once() -> NoReturn:
+    """After Ctrl-C, wait for no thread: a compiler or a sweep may be busy for long, and leaves nothing half written."""
+    with contextlib.suppress(OSError):
+        sys.stdout.flush()
+        sys.stderr.flush()
+    os._exit(INTERRUPTED)
 
 
 def _screen(common: Common) -> Screen:

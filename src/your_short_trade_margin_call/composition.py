@@ -15,7 +15,7 @@ from your_short_trade_margin_call.adapters.storage.files import disk_error
 from your_short_trade_margin_call.adapters.storage.journal import SqliteJournal
 from your_short_trade_margin_call.adapters.storage.optimization_queue import OptimizationQueue, Owner
 from your_short_trade_margin_call.adapters.system_clock import ScaledClock, stopwatch_s
-from your_short_trade_margin_call.domain.errors import BadInputError, ExchangeError
+from your_short_trade_margin_call.domain.errors import ArtefactError, BadInputError, ExchangeError
 from your_short_trade_margin_call.domain.instrument import Instrument
 from your_short_trade_margin_call.domain.words import Account, MarketKind
 from your_short_trade_margin_call.exchange.replay_venue import ReplayVenue
@@ -199,7 +199,10 @@ def fresh_journal(path: Path) -> SqliteJournal:
         BusyError: another process writes this journal.
     """
     if path.exists():
-        SqliteJournal(path).close()  # takes the lock: nobody else is writing it; folds the WAL into the file
+        try:
+            SqliteJournal(path).close()  # takes the lock: nobody else is writing it; folds the WAL into the file
+        except ArtefactError:  # corrupt: opening it has kept it aside already
+            return SqliteJournal(path)
         try:
             os.replace(path, path.with_suffix(".previous.sqlite"))
             for suffix in ("-wal", "-shm"):

@@ -33,6 +33,10 @@ NOT_TESTED = {
 }
 
 
+class _StoppedError(Exception):
+    """An optimisation was left because trading is to stop; never leaves this module."""
+
+
 class CandleSource(Protocol):
     """Closed candles up to a moment."""
 
@@ -87,8 +91,8 @@ class TradingSummary:
 class Parts:
     """Everything a MainEngine is made of; `composition.py` builds them.
 
-    `exchange`, `journal` and `clock` are only needed to trade. `owner` is this process, with a token of its own; `wall_now` is the real time as text, for
-    `generated_at`; `stopwatch_s` measures real seconds; `takes_market_time` tells whether the market goes on
+    `exchange`, `journal` and `clock` are only needed to trade. `owner` is this process, with a token of its own;
+    `wall_now` is the real time as text, for `generated_at`; `stopwatch_s` measures real seconds; `takes_market_time` tells whether the market goes on
     while a sweep runs (a live one does, a replay does not).
     """
 
@@ -123,6 +127,7 @@ class MainEngine:
         self.parts = parts
         self._optimizations = 0
         self._engine: LiveTradingEngine | None = None
+        self._is_stopping = False
 
     # ---- optimise ----------------------------------------------------------------------------------
 
@@ -231,9 +236,19 @@ class MainEngine:
         return self._summary(state)
 
     def stop(self) -> None:
-        """Leave the trading loop after the event at hand."""
+        """Leave the trading loop after the event at hand, and an optimisation after the trials at hand."""
+        self._is_stopping = True
         if self._engine is not None:
             self._engine.stop()
+
+    def heed_stop(self, _done: int, _trials: int) -> None:
+        """A sweep's progress report that leaves it when trading is to stop.
+
+        Raises:
+            _StoppedError: `stop` was called.
+        """
+        if self._is_stopping:
+            raise _StoppedError
 
     def _summary(self, state: EngineState) -> TradingSummary:
         parts = self.parts
@@ -296,9 +311,12 @@ class _Reoptimizer:
         parts = self._parts
         self._due_ms = next_due_ms(entry.due_ms, parts.settings.reoptimize or 0, close_ms)
         try:
-            result = await asyncio.to_thread(self._main.optimize, close_ms)
+            result = await asyncio.to_thread(self._main.optimize, close_ms, self._main.heed_stop)
             parts.queue.finish(entry.id, close_ms)
             parts.queue.enqueue(parts.symbol, parts.market, self._due_ms, close_ms)
+        except _StoppedError:  # the next start plans anew
+            parts.queue.fail(entry.id, "trading was stopped", close_ms)
+            return None
         except ShortestPeakError as error:
             self._failed(entry, error, close_ms)
             return None

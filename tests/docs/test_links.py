@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.docs.pages import DOCS, ROOT, all_pages, links, name_of, prose
+from tests.docs.pages import DOCS, ROOT, all_pages, code, links, name_of, prose, table, text_of
 
 PAGES = all_pages()
 IDS = [name_of(page) for page in PAGES]
@@ -68,3 +68,11 @@ def test_names_exist(page: Path) -> None:
         elif _NAME.fullmatch(text):
             last = text.split(".")[-1]
             assert re.search(rf"\b{last}\b", sources()), f"nothing is called {text}"
+
+
+def test_every_room_is_described() -> None:
+    """The table of rooms names every room there is, and none that is not."""
+    package = ROOT / "src" / "your_short_trade_margin_call"
+    rooms = {path.name for path in package.iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()}
+    said = {code(name).rstrip("/") for row in table(text_of(NAMING[0])) for name in row[0].split(", ")}
+    assert said == rooms - {"__init__.py", "__main__.py"}

@@ -12,6 +12,7 @@ from your_short_trade_margin_call.adapters.system_clock import stopwatch_s
 from your_short_trade_margin_call.commands.options import Common, Market
 from your_short_trade_margin_call.commands.output import print_json
 from your_short_trade_margin_call.commands.request import make_request
+from your_short_trade_margin_call.commands.stopping import interruptible
 from your_short_trade_margin_call.commands.worst_loss import worst_loss
 from your_short_trade_margin_call.composition import Prepared, make_backtest_engine, make_optimizer, prepare
 from your_short_trade_margin_call.domain.errors import AnswerIsNoError
@@ -94,7 +95,7 @@ def swept(screen: Screen, prepared: Prepared, run: Callable[[Report], Optimizati
     if _must_compile():
         screen.say("First run of this version here: compiling its rules takes up to 20 seconds.")
     with sweep_progress(screen, len(prepared.request.grid), stopwatch_s) as report:
-        return run(report)
+        return interruptible(lambda: run(report))
 
 
 def _must_compile() -> bool:

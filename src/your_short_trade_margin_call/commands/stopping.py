@@ -1,4 +1,4 @@
-"""Leaving the trading loop: by the clock, by Ctrl-C, by a polite kill."""
+"""Leaving: the trading loop by the clock, by Ctrl-C, by a polite kill; a sweep by Ctrl-C."""
 
 from __future__ import annotations
 
@@ -6,12 +6,18 @@ import asyncio
 import signal
 import sys
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, wait
 from contextlib import contextmanager
+from threading import Thread
 from types import FrameType
+from typing import TypeVar
+
+Result = TypeVar("Result")
 
 INTERRUPTIONS = ("Ctrl-C", "SIGTERM")
 """The reasons to stop that come from outside."""
 
+_NAP_S = 0.2
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -59,3 +65,23 @@ def _caught(loop: asyncio.AbstractEventLoop, on_signal: Callable[[int], None]) -
             signal.signal(number, old)
 
     return put_back
+
+
+def interruptible(work: Callable[[], Result]) -> Result:
+    """Run `work` beside the main thread, so that Ctrl-C is heard at once, even while a compiler is busy.
+
+    Work that is left behind ends with the process (`cli.main` leaves it hard): what it writes is whole or not there.
+    Waiting in short naps because Windows does not interrupt a long one.
+    """
+    answer: Future[Result] = Future()
+
+    def run() -> None:
+        try:
+            answer.set_result(work())
+        except BaseException as error:
+            answer.set_exception(error)
+
+    Thread(target=run, daemon=True).start()
+    while not answer.done():
+        wait([answer], timeout=_NAP_S)
+    return answer.result()

@@ -67,7 +67,7 @@ class Journal(Protocol):
         """Write down an order before it is sent; `context` is JSON that recovery needs (idempotent by link id)."""
 
     def outcome(self, link_id: str, outcome: str, time_ms: int) -> None:
-        """What became of an intent: accepted, refused, unknown, not_found, done."""
+        """What became of an intent: accepted, refused, unknown, not_found."""
 
     def execution(self, execution: Execution) -> bool:
         """Book an execution; False when its `exec_id` is already booked."""

@@ -90,9 +90,11 @@ class ReplayVenue:
         return tuple(self._candle(j) for j in range(first, self._cursor))
 
     async def events(self) -> AsyncIterator[Event]:
-        """Everything that happens from here on. Asked anew (after a restart), it repeats the running quote."""
+        """Everything that happens from here on. Asked anew (after a restart), it repeats the last news."""
         if self._phase is Phase.OPENED:
             yield self._opening_quote()
+        elif self._phase is Phase.ENDED:
+            yield self._market_ended()
         while True:
             while events := self._pending():
                 for event in events:
@@ -101,17 +103,20 @@ class ReplayVenue:
                 self._exchange.reconnect(self._clock.now_ms())
             elif self._phase is Phase.ENDED:
                 return
-            elif self._cursor >= len(self._market.time_ms):
-                self._exchange.on_market_end()
-                yield MarketEnded(int(self._market.time_ms[-1]) + self._market.candle_ms)
-                self._phase = Phase.ENDED
-            elif self._phase is Phase.BEFORE_OPENING:
-                for event in self._open_candle():
-                    yield event
             else:
-                await self._clock.sleep_until_ms(self._time(self._cursor) + self._market.candle_ms)
-                for event in self._run_candle():
+                for event in await self._go_on():
                     yield event
+
+    async def _go_on(self) -> list[Event]:
+        """The market's next step, once the engine has nothing left to do."""
+        if self._cursor >= len(self._market.time_ms):
+            self._exchange.on_market_end()
+            self._phase = Phase.ENDED
+            return [self._market_ended()]
+        if self._phase is Phase.BEFORE_OPENING:
+            return self._open_candle()
+        await self._clock.sleep_until_ms(self._time(self._cursor) + self._market.candle_ms)
+        return self._run_candle()
 
     def _pending(self) -> list[Event]:
         """What the exchange has to say. Answers to it may add more: the caller asks until nothing is left."""
@@ -163,6 +168,9 @@ class ReplayVenue:
         if self._on_step is not None:
             self._on_step(self._cursor)
         return [*self._pending(), CandleClosed(self._candle(j))]
+
+    def _market_ended(self) -> MarketEnded:
+        return MarketEnded(self._time(self._cursor - 1) + self._market.candle_ms)
 
     def _opening_quote(self) -> QuoteArrived:
         time_ms = self._time(self._cursor)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich.console import RenderableType
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn
+from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn
 from rich.text import Text
 
 from your_short_trade_margin_call.reporting.screen import Screen
@@ -27,28 +27,30 @@ def sweep_progress(screen: Screen, trials: int, stopwatch_s: Callable[[], float]
             task = bar.add_task("Sweep", total=trials)
             yield lambda done, total: bar.update(task, completed=done, total=total)
     else:
-        yield _plain_report(screen, stopwatch_s)
+        yield _PlainReport(screen, stopwatch_s)
     elapsed = stopwatch_s() - started
-    screen.say(f"{counted(trials, 'trial')} in {elapsed:.2f} s: {_rate(trials / max(elapsed, 1e-9))}.")
+    screen.say(f"{counted(trials, 'trial')} in {elapsed:.2f} s: {trials / max(elapsed, 1e-9):,.0f} a second.")
 
 
-def _plain_report(screen: Screen, stopwatch_s: Callable[[], float]) -> Report:
-    """A line every few seconds: a quick sweep needs none."""
-    started = said = stopwatch_s()
+class _PlainReport:
+    """A line every few seconds: a quick sweep needs none. The rate counts from the first report, not from
+    the preparations before it."""
 
-    def report(done: int, total: int) -> None:
-        nonlocal said
-        now = stopwatch_s()
-        if now - said < _PLAIN_EVERY_S or done >= total:
+    def __init__(self, screen: Screen, stopwatch_s: Callable[[], float]) -> None:
+        self._screen = screen
+        self._stopwatch_s = stopwatch_s
+        self._first: tuple[int, float] | None = None
+        self._said_s = stopwatch_s()
+
+    def __call__(self, done: int, total: int) -> None:
+        now = self._stopwatch_s()
+        if self._first is None:
+            self._first = (done, now)
+        if now - self._said_s < _PLAIN_EVERY_S or done >= total:
             return
-        said = now
-        rate = done / max(now - started, 1e-9)
-        screen.say(
-            f"Sweep: {done:,} of {counted(total, 'trial')}, {_rate(rate)}, "
-            f"{span(1_000 * (total - done) / max(rate, 1e-9))} left."
-        )
-
-    return report
+        self._said_s = now
+        rate = (done - self._first[0]) / max(now - self._first[1], 1e-9)
+        self._screen.say(f"Sweep: {done:,} of {counted(total, 'trial')}{_pace(rate, total - done)}")
 
 
 class _Bar(Progress):
@@ -56,11 +58,9 @@ class _Bar(Progress):
         self._screen = screen
         super().__init__(
             TextColumn("{task.description}"),
-            BarColumn(bar_width=20),
-            MofNCompleteColumn(),
-            TextColumn("trials"),
-            _Rate(),
-            _Left(),
+            BarColumn(bar_width=16),
+            TextColumn("{task.completed:,.0f} of {task.total:,.0f} trials"),
+            _Pace(),
             console=screen.console,
             transient=True,
         )
@@ -70,21 +70,12 @@ class _Bar(Progress):
         return self._screen.marked(super().get_renderable())
 
 
-class _Rate(ProgressColumn):
+class _Pace(ProgressColumn):
     def render(self, task: Task) -> Text:
-        """Trials a second so far."""
-        if not task.completed or not task.elapsed:
-            return Text("-- trials/s", style="dim")
-        return Text(_rate(task.completed / task.elapsed), style="dim")
+        """The rate and the time left, once there is a rate."""
+        return Text(_pace(task.speed or 0.0, task.remaining or 0.0).lstrip(", "), style="dim")
 
 
-class _Left(ProgressColumn):
-    def render(self, task: Task) -> Text:
-        """Time left at the rate so far."""
-        if not task.completed or not task.elapsed or task.remaining is None:
-            return Text("", style="dim")
-        return Text(f"{span(1_000 * task.remaining * task.elapsed / task.completed)} left", style="dim")
-
-
-def _rate(per_second: float) -> str:
-    return f"{per_second:,.0f} trials/s"
+def _pace(per_second: float, left: float) -> str:
+    """``, 12,808/s, 52 s left``; nothing without a rate."""
+    return f", {per_second:,.0f}/s, {span(1_000 * left / per_second)} left" if per_second > 0 else ""

@@ -57,7 +57,8 @@ def jit_inline(function: Function) -> Function:
     """As `jit`, for small functions and those with one caller: pasted into the caller before typing.
 
     Numba spends a tenth of a second on every function it compiles on its own; pasting the small ones
-    halves the first start. They compile by themselves too when Python calls them.
+    saves about a third of the first start (docs/decisions/0007). They compile by themselves too, when
+    Python calls them.
     """
     compiler = numba.njit(cache=_FOLDER is not None, nogil=True, error_model="numpy", inline="always")
     return cast(Function, compiler(function))
