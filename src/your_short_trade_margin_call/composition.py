@@ -15,13 +15,14 @@ from your_short_trade_margin_call.adapters.storage.files import disk_error
 from your_short_trade_margin_call.adapters.storage.journal import SqliteJournal
 from your_short_trade_margin_call.adapters.storage.optimization_queue import OptimizationQueue, Owner
 from your_short_trade_margin_call.adapters.system_clock import ScaledClock, stopwatch_s
-from your_short_trade_margin_call.domain.errors import ArtefactError, BadInputError, ExchangeError
+from your_short_trade_margin_call.domain.errors import ArtefactError, BadInputError, EmptyCandlesError, ExchangeError
 from your_short_trade_margin_call.domain.instrument import Instrument
 from your_short_trade_margin_call.domain.words import Account, MarketKind
 from your_short_trade_margin_call.exchange.replay_venue import ReplayVenue
 from your_short_trade_margin_call.exchange.simulated_exchange import SimulatedExchange
 from your_short_trade_margin_call.main_engine import MainEngine, Parts
 from your_short_trade_margin_call.market.candles import Candles
+from your_short_trade_margin_call.market.columns import moment
 from your_short_trade_margin_call.market.instruments import find_instrument, read_instrument_file
 from your_short_trade_margin_call.market.synthetic import SyntheticMarket, generate
 from your_short_trade_margin_call.paths import Paths
@@ -248,7 +249,15 @@ def _recorded(request: Request) -> Candles:
     candles = Candles.from_file(
         request.candles, symbol=request.symbol, mark=request.mark, funding=request.funding, minutes=request.minutes
     )
-    return candles if request.timerange_ms is None else candles.between(*request.timerange_ms)
+    if request.timerange_ms is None:
+        return candles
+    cut = candles.between(*request.timerange_ms)
+    if not len(cut):
+        first, last = (moment(time_ms) for time_ms in (candles.start_ms, candles.end_ms))
+        raise EmptyCandlesError(
+            f"The --timerange holds none of the candles in {request.candles}.", f"They go from {first} to {last}."
+        )
+    return cut
 
 
 def _invented(request: Request, instrument: Instrument) -> Candles:

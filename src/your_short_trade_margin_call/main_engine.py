@@ -92,8 +92,8 @@ class Parts:
     """Everything a MainEngine is made of; `composition.py` builds them.
 
     `exchange`, `journal` and `clock` are only needed to trade. `owner` is this process, with a token of its own;
-    `wall_now` is the real time as text, for `generated_at`; `stopwatch_s` measures real seconds; `takes_market_time` tells whether the market goes on
-    while a sweep runs (a live one does, a replay does not).
+    `wall_now` is the real time as text, for `generated_at`; `stopwatch_s` measures real seconds;
+    `takes_market_time` tells whether the market goes on while a sweep runs (a live one does, a replay does not).
     """
 
     symbol: str

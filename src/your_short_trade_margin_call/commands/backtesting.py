@@ -15,7 +15,8 @@ from your_short_trade_margin_call.commands.optimizing import (
 )
 from your_short_trade_margin_call.commands.options import Chosen, Common, Market
 from your_short_trade_margin_call.commands.output import print_json
-from your_short_trade_margin_call.commands.request import days_ms, make_request, parse_number, parse_time
+from your_short_trade_margin_call.commands.request import make_request
+from your_short_trade_margin_call.commands.typed import days_ms, parse_number, parse_time
 from your_short_trade_margin_call.composition import Prepared, make_backtest_engine, prepare
 from your_short_trade_margin_call.domain.errors import ArtefactError, BadInputError
 from your_short_trade_margin_call.domain.params import StrategyParams

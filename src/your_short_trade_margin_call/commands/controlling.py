@@ -9,6 +9,7 @@ from your_short_trade_margin_call.commands.asking import named_pair
 from your_short_trade_margin_call.commands.options import Common
 from your_short_trade_margin_call.commands.output import print_json
 from your_short_trade_margin_call.commands.standing import known_pairs
+from your_short_trade_margin_call.commands.typed import check_settings
 from your_short_trade_margin_call.domain.errors import BadInputError
 from your_short_trade_margin_call.paths import Paths
 from your_short_trade_margin_call.reporting.screen import Screen
@@ -37,6 +38,7 @@ def control(common: Common, wish: str, screen: Screen) -> None:
         BadInputError: the pair is not known here, or none is named and there are several.
         DiskError: the wish could not be written; the old one still holds.
     """
+    check_settings(common)
     paths = Paths.default()
     symbol = _pair(paths, named_pair(common), wish)
     before = read_controls(paths.controls(symbol))

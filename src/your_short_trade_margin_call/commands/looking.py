@@ -17,6 +17,7 @@ from your_short_trade_margin_call.commands.standing import (
     known_pairs,
     pair_standing,
 )
+from your_short_trade_margin_call.commands.typed import check_settings
 from your_short_trade_margin_call.domain.errors import UnknownPairError
 from your_short_trade_margin_call.domain.words import MarketKind
 from your_short_trade_margin_call.market.instruments import find_instrument
@@ -30,6 +31,7 @@ _USUAL_DECIMALS = 4
 
 def status(common: Common, screen: Screen) -> None:
     """What each pair stands at."""
+    check_settings(common)
     paths, symbol = Paths.default(), named_pair(common)
     pairs = known_pairs(paths)
     shown = [pair_standing(paths, name) for name in pairs if symbol in (None, name)]
@@ -100,6 +102,7 @@ def _decimals(symbol: str) -> int:
 
 def queue(common: Common, screen: Screen) -> None:
     """Which optimisations are planned, running, done."""
+    check_settings(common)
     waiting, symbol = OptimizationQueue(Paths.default().optimization_queue), named_pair(common)
     entries = [entry for entry in waiting.entries() if symbol in (None, entry.symbol)]
     if common.json:

@@ -18,12 +18,14 @@ from your_short_trade_margin_call.adapters.system_clock import stopwatch_s
 from your_short_trade_margin_call.commands.asking import ask_yes, can_ask, pair_or_ask
 from your_short_trade_margin_call.commands.optimizing import (
     NO_EDGE,
+    evidence_text,
     introduce,
     is_real,
     optimization_json,
     require_verdict,
     show_optimization,
     show_settings,
+    show_worst_loss,
     swept,
     window_of,
 )
@@ -42,7 +44,7 @@ from your_short_trade_margin_call.composition import (
     prepare,
 )
 from your_short_trade_margin_call.domain.params import StrategyParams
-from your_short_trade_margin_call.main_engine import Optimization, TradingSummary
+from your_short_trade_margin_call.main_engine import NOT_TESTED, Optimization, TradingSummary
 from your_short_trade_margin_call.reporting.live_line import position_text
 from your_short_trade_margin_call.reporting.screen import Screen
 from your_short_trade_margin_call.reporting.sheets import params_text, show_rows, trades_text
@@ -57,6 +59,10 @@ HOW_TO_GO_ON = (
     "To go on, start the command again: a replayed or invented market then begins at its start, with a fresh "
     "journal, and this one is kept beside it."
 )
+
+
+_CYCLE_ONLY = {"window", "reoptimize", "stale_after"}
+"""Settings that change when parameters are searched, not what they earn."""
 
 
 @dataclass(frozen=True)
@@ -109,7 +115,11 @@ def trade(symbol: str, common: Common, market: Market, trading: Trading, params:
         saved = _saved_params(prepared, params)
         screen.heading(f"{symbol} on the {prepared.market} market")
         show_rows(screen, [("parameters", params_text(params_of(saved)))])
+        screen.say(evidence_text(prepared, saved["evidence"] or NOT_TESTED), style="bold")
         _show_doubts(screen, prepared, saved)
+        start_ms = prepared.candles.start_ms + prepared.request.settings.window
+        last_price = float(window_of(prepared, start_ms).close[-1])
+        show_worst_loss(screen, prepared, params_of(saved), last_price, saved["results"].get("avg_win") or 0.0)
     outcome = _trade(screen, prepared, params_of(saved), saved["results"]["pnl_value"] > 0, plan_next=True)
     _show_outcome(screen, prepared, outcome)
     if common.json:
@@ -155,8 +165,10 @@ def _saved_params(prepared: Prepared, named: Path | None) -> dict[str, Any]:
 def _show_doubts(screen: Screen, prepared: Prepared, saved: dict[str, Any]) -> None:
     """Say where the saved parameters do not fit what is about to be traded."""
     settings = prepared.request.settings
-    if saved["settings_hash"] != settings.fingerprint():
-        screen.say("These parameters were found under other settings than today's.", style="yellow")
+    now = {name: value for name, value in settings.model_dump(mode="json").items() if name not in _CYCLE_ONLY}
+    changed = [name for name, value in now.items() if saved["settings"].get(name) != value]
+    if changed:
+        screen.say(f"These parameters were found under other settings: {', '.join(changed)}.", style="yellow")
     start_ms = prepared.candles.start_ms + settings.window
     if saved["candles"]["end_ms"] > start_ms and saved["market"] == prepared.market:
         screen.say(
@@ -273,4 +285,5 @@ def _journal(prepared: Prepared) -> Path:
 def _outcome_json(outcome: Outcome) -> dict[str, Any]:
     now = outcome.watcher.now()
     position = None if now is None or now.position is None else asdict(now.position)
-    return {**outcome.summary.as_dict(), "position": position, "ended_by": outcome.ended_by, "wall_s": outcome.wall_s}
+    return {**outcome.summary.as_dict(), "position": position, "ended_by": outcome.ended_by,
+            "wall_s": round(outcome.wall_s, 3)}  # fmt: skip

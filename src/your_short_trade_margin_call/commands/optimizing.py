@@ -16,6 +16,7 @@ from your_short_trade_margin_call.commands.stopping import interruptible
 from your_short_trade_margin_call.commands.worst_loss import worst_loss
 from your_short_trade_margin_call.composition import Prepared, make_backtest_engine, make_optimizer, prepare
 from your_short_trade_margin_call.domain.errors import AnswerIsNoError
+from your_short_trade_margin_call.domain.params import StrategyParams
 from your_short_trade_margin_call.main_engine import Optimization
 from your_short_trade_margin_call.market.candles import Candles
 from your_short_trade_margin_call.reporting.progress import Report, sweep_progress
@@ -117,7 +118,7 @@ def show_optimization(screen: Screen, prepared: Prepared, optimization: Optimiza
     screen.say(evidence_text(prepared, document["evidence"]), style="bold")
     if not optimization.has_edge:
         screen.say(NO_EDGE, style="bold yellow")
-    show_worst_loss(screen, prepared, optimization, float(window.close[-1]))
+    show_worst_loss(screen, prepared, optimization.params, float(window.close[-1]), document["results"]["avg_win"])
     screen.say()
     for path in optimization.written:
         screen.tell("saved  ", str(path))
@@ -134,11 +135,12 @@ def show_trades(screen: Screen, rows: tuple[dict[str, Any], ...], decimals: int,
     screen.show(trades_table(rows, decimals, limit))
 
 
-def show_worst_loss(screen: Screen, prepared: Prepared, optimization: Optimization, last_price: float) -> None:
+def show_worst_loss(
+    screen: Screen, prepared: Prepared, params: StrategyParams, last_price: float, avg_win_pct: float
+) -> None:
     """Print what the next position may lose, before there is one."""
     settings, instrument = prepared.request.settings, prepared.instrument
-    avg_win = optimization.sweep.best_metrics.avg_win
-    loss = worst_loss(settings, instrument, optimization.params, last_price, avg_win)
+    loss = worst_loss(settings, instrument, params, last_price, avg_win_pct)
     screen.heading("What a trade can lose")
     if loss is None:
         screen.say("  At this price and balance no order is large enough: there would be no trade.")

@@ -82,7 +82,10 @@ class TradingWatcher:
 
     def live(self) -> RenderableType:
         """The live line for the last state; empty before there is one."""
-        now = self.now()
+        try:
+            now = self.now()
+        except Exception as error:  # it is asked by a thread of the screen's, which must live on
+            return Text(f"(the live line cannot be shown: {error!r})")
         return Text("waiting for the first candle") if now is None else live_line(now)
 
     def now(self) -> Now | None:

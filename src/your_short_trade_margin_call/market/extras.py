@@ -185,7 +185,7 @@ class FundingRates(FrozenColumns):
         check_lengths({"ts": times, "funding_rate": rates}, what)
         check_not_empty(times, what)
         delay = times % MINUTE_MS
-        late = (delay > 0) & (delay < _SETTLEMENT_DELAY_MS) & ~_all_alike_seconds(times)
+        late = (delay > 0) & (delay < _SETTLEMENT_DELAY_MS) & (not _all_alike_seconds(times))
         times = np.where(late, times - delay, times)
         _check_settlements(times, rates, what)
         keep = distinct_rows(times, {"funding_rate": rates}, what)

@@ -33,8 +33,10 @@ def sweep_progress(screen: Screen, trials: int, stopwatch_s: Callable[[], float]
 
 
 class _PlainReport:
-    """A line every few seconds: a quick sweep needs none. The rate counts from the first report, not from
-    the preparations before it."""
+    """A line every few seconds: a quick sweep needs none.
+
+    The rate counts from the first report, not from the preparations before it.
+    """
 
     def __init__(self, screen: Screen, stopwatch_s: Callable[[], float]) -> None:
         self._screen = screen

@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import TextIO
 
 from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.live import Live
@@ -71,22 +72,31 @@ class Screen:
 
     Args:
         to_stderr: keep standard output free (for JSON); then nothing moves and nothing is coloured.
-        environment: decides about colours (`CI`, `NO_COLOR`); None takes the process's.
+        environment: decides about colours and width (`CI`, `NO_COLOR`, `COLUMNS`); None takes the process's.
+        stream: where to; None takes standard output, or standard error.
     """
 
-    def __init__(self, *, to_stderr: bool = False, environment: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        to_stderr: bool = False,
+        environment: Mapping[str, str] | None = None,
+        stream: TextIO | None = None,
+    ) -> None:
         variables = os.environ if environment is None else environment
-        stream = Console(stderr=to_stderr)
-        self.is_terminal = stream.file.isatty() and not to_stderr and not is_robot(variables)
+        usual = Console(stderr=to_stderr, file=stream)
+        self.is_terminal = usual.file.isatty() and not to_stderr and not is_robot(variables)
         is_colourless = not self.is_terminal or bool(variables.get("NO_COLOR"))
         self.console: Console = _Console(
             stderr=to_stderr,
+            file=stream,
             force_terminal=self.is_terminal,
-            force_interactive=self.is_terminal and not stream.is_dumb_terminal,
+            force_interactive=self.is_terminal and not usual.is_dumb_terminal,
             color_system=None if is_colourless else "auto",
             highlight=False,
             markup=False,
             emoji=False,
+            _environ=variables,
         )
         self.mark = ""
 

@@ -125,7 +125,7 @@ def result_rows(metrics: Mapping[str, Any], blocked: dict[str, int], starting_ba
         ("average", f"win {signed_percent(metrics['avg_win'])}, loss {loss} (of the balance){ratio}"),
         ("drawdown", f"{metrics['drawdown']:.2f} % at worst, open positions marked at each close"),
         ("costs", f"fees {usdt(metrics['fees'])}, funding {signed_usdt(metrics['funding'])}"),
-        ("disasters", f"{counted(metrics['margin_calls'], 'margin call')}, "
+        ("worst exits", f"{counted(metrics['margin_calls'], 'margin call')}, "
                       f"{counted(metrics['liquidations'], 'liquidation')}"),
         ("blocked", listed(blocked)),
     ]  # fmt: skip

@@ -1,0 +1,26 @@
+"""Fixtures every test gets."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from your_short_trade_margin_call.adapters.storage.journal import SqliteJournal
+
+
+@pytest.fixture(autouse=True)
+def _close_journals(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Journals that a test leaves open are closed behind it: Python 3.13 warns of forgotten connections."""
+    opened: list[SqliteJournal] = []
+    honest = SqliteJournal.__init__
+
+    def remember(self: SqliteJournal, *arguments: Any, **options: Any) -> None:
+        honest(self, *arguments, **options)
+        opened.append(self)
+
+    monkeypatch.setattr(SqliteJournal, "__init__", remember)
+    yield
+    for journal in opened:
+        journal.close()

@@ -1,0 +1,107 @@
+"""A grid read from TOML: lists, ranges, percent, durations; and every way to get it wrong has its own words."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from your_short_trade_margin_call.domain.errors import SettingError
+from your_short_trade_margin_call.domain.words import ExitType
+from your_short_trade_margin_call.settings import ParameterGrid
+
+
+def read(folder: Path, text: str) -> ParameterGrid:
+    path = folder / "grid.toml"
+    path.write_text(text, encoding="utf-8")
+    return ParameterGrid.from_toml(path)
+
+
+def test_nothing_said_is_the_default_grid(tmp_path: Path) -> None:
+    grid = read(tmp_path, "")
+    assert grid == ParameterGrid()
+    assert grid.highest_high_lookback == (10, 20, 30, 40, 50, 60, 70)
+    assert grid.exit_type == (ExitType.HIGHEST_LOW, ExitType.LOWEST_HIGH, ExitType.MIDPOINT)
+    assert grid.risk_fraction == (0.5, 0.7, 0.85, 0.95)
+    assert grid.take_profit_pct == (0.0022, 0.0044, 0.0060, 0.0080)
+    assert (grid.stop_loss_pct, grid.max_hold) == ((None,), (None,))
+    assert len(grid) == 336
+
+
+def test_lists_ranges_percent_and_durations(tmp_path: Path) -> None:
+    grid = read(
+        tmp_path,
+        """
+        [grid]
+        highest_high_lookback = {start = 10, stop = 35, step = 10}
+        exit_type = ["take_profit", "midpoint"]
+        risk_fraction = ["50%", 0.7]
+        take_profit_pct = {start = "0.2%", stop = "0.8%", step = "0.2%"}
+        stop_loss_pct = ["1%", 0.02]
+        max_hold = ["90m", "2h", 60000]
+        """,
+    )
+    assert grid.highest_high_lookback == (10, 20, 30)
+    assert grid.exit_type == (ExitType.TAKE_PROFIT, ExitType.MIDPOINT)
+    assert grid.risk_fraction == (0.5, 0.7)
+    assert grid.take_profit_pct == (0.002, 0.004, 0.006, 0.008)
+    assert grid.stop_loss_pct == (0.01, 0.02)
+    assert grid.max_hold == (5_400_000, 7_200_000, 60_000)
+    assert len(grid) == 3 * 2 * 2 * 4 * 2 * 3
+
+
+def test_a_single_value_needs_no_brackets_and_the_heading_may_be_missing(tmp_path: Path) -> None:
+    grid = read(tmp_path, 'highest_high_lookback = 50\nexit_type = "highest_low"\n')
+    assert (grid.highest_high_lookback, grid.exit_type) == ((50,), (ExitType.HIGHEST_LOW,))
+    assert len(grid) == 16
+
+
+@pytest.mark.parametrize(
+    ("written", "values"),
+    [
+        ("{start = 10, stop = 70, step = 10}", (10, 20, 30, 40, 50, 60, 70)),
+        ("{start = 10, stop = 10, step = 5}", (10,)),
+        ("{start = 10, stop = 14, step = 5}", (10,)),
+        ("{start = 10, stop = 15, step = 5}", (10, 15)),
+    ],
+)
+def test_a_range_includes_its_stop_and_never_passes_it(tmp_path: Path, written: str, values: tuple[int, ...]) -> None:
+    assert read(tmp_path, f"highest_high_lookback = {written}").highest_high_lookback == values
+
+
+def test_a_fine_range_has_clean_numbers(tmp_path: Path) -> None:
+    grid = read(tmp_path, "take_profit_pct = {start = 0.001, stop = 0.01, step = 0.001}")
+    assert grid.take_profit_pct == (0.001, 0.002, 0.003, 0.004, 0.005, 0.006, 0.007, 0.008, 0.009, 0.01)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("highest_high_lokback = [10]", r"no setting called 'highest_high_lokback'.*mean highest_high_lookback"),
+        ("highest_high_lookback = []", r"highest_high_lookback is empty.*at least one"),
+        ("highest_high_lookback = [0]", r"highest_high_lookback"),
+        ("highest_high_lookback = [10.5]", r"highest_high_lookback"),
+        ('exit_type = ["highest"]', r"exit_type"),
+        ("risk_fraction = [1.5]", r"risk_fraction"),
+        ("risk_fraction = [0.0]", r"risk_fraction"),
+        ('risk_fraction = ["half"]', r"risk_fraction"),
+        ("take_profit_pct = [1.0]", r"take_profit_pct"),
+        ("take_profit_pct = [nan]", r"take_profit_pct"),
+        ("stop_loss_pct = [-0.1]", r"stop_loss_pct"),
+        ('max_hold = ["soon"]', r"max_hold"),
+        ("highest_high_lookback = {start = 10, stop = 70}", r"highest_high_lookback is not a range.*start=10"),
+        ("highest_high_lookback = {start = 10, stop = 70, step = 0}", r"not a range.*step > 0"),
+        ("highest_high_lookback = {start = 70, stop = 10, step = 10}", r"not a range.*stop >= start"),
+        ("take_profit_pct = {start = 0.001, stop = 0.1, step = 1e-9}", r"not a range"),
+        ("highest_high_lookback = [10", r"grid\.toml is not valid TOML"),
+    ],
+)
+def test_each_mistake_is_named(tmp_path: Path, text: str, words: str) -> None:
+    with pytest.raises(SettingError, match=words) as caught:
+        read(tmp_path, text)
+    assert caught.value.exit_code == 2
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(SettingError, match=r"nowhere\.toml cannot be read"):
+        ParameterGrid.from_toml(tmp_path / "nowhere.toml")
