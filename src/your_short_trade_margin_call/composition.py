@@ -18,8 +18,6 @@ from your_short_trade_margin_call.adapters.system_clock import ScaledClock, stop
 from your_short_trade_margin_call.domain.errors import ArtefactError, BadInputError, EmptyCandlesError, ExchangeError
 from your_short_trade_margin_call.domain.instrument import Instrument
 from your_short_trade_margin_call.domain.words import Account, MarketKind
-from your_short_trade_margin_call.exchange.replay_venue import ReplayVenue
-from your_short_trade_margin_call.exchange.simulated_exchange import SimulatedExchange
 from your_short_trade_margin_call.main_engine import MainEngine, Parts
 from your_short_trade_margin_call.market.candles import Candles
 from your_short_trade_margin_call.market.columns import moment
@@ -173,6 +171,10 @@ def make_trading_session(
         TooFewCandlesError: there is nothing left to trade on.
         BusyError: another process trades this pair.
     """
+    # Loaded here: an optimisation must not wait for the exchange.
+    from your_short_trade_margin_call.exchange.replay_venue import ReplayVenue
+    from your_short_trade_margin_call.exchange.simulated_exchange import SimulatedExchange
+
     request, parts = prepared.request, _parts(prepared)
     settings = request.settings
     start_ms = prepared.candles.start_ms + settings.window

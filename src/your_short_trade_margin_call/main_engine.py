@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any, Protocol
 
 from your_short_trade_margin_call.adapters.storage.artefacts import save_best_params, write_sweep_table
 from your_short_trade_margin_call.adapters.storage.journal import SqliteJournal
-from your_short_trade_margin_call.adapters.storage.optimization_queue import Entry, OptimizationQueue, Owner
+from your_short_trade_margin_call.adapters.storage.optimization_queue import Entry, OptimizationQueue, Owner, RunStatus
 from your_short_trade_margin_call.domain.errors import ShortestPeakError
 from your_short_trade_margin_call.domain.messages import ParametersAdopted
 from your_short_trade_margin_call.domain.params import StrategyParams
@@ -117,7 +116,6 @@ class Parts:
     on_optimized: Callable[[Optimization], None] | None = None
     on_problem: Callable[[str], None] | None = None
     takes_market_time: bool = False
-    keep_table: bool = True
 
 
 class MainEngine:
@@ -145,19 +143,22 @@ class MainEngine:
         elapsed = parts.stopwatch_s() - started
         document = self._document(candles, sweep, elapsed)
         saved = save_best_params(parts.paths, document)
-        written = saved.written
-        if parts.keep_table:
-            table = parts.paths.sweep_table(parts.symbol, parts.market)
-            write_sweep_table(table, sweep.table)
-            written = (*written, table)
+        table = parts.paths.sweep_table(parts.symbol, parts.market)
+        write_sweep_table(table, sweep.table)
         self._optimizations += 1
-        return Optimization(sweep, document, written, saved.notes)
+        return Optimization(sweep, document, (*saved.written, table), saved.notes)
 
     def plan_next(self, now_ms: int) -> int | None:
-        """Enqueue the next optimisation; returns its due moment, or None when it never re-optimises."""
+        """Enqueue the next optimisation; returns its due moment, or None when it never re-optimises.
+
+        A run that is overdue stays: it is made up for as soon as possible.
+        """
         parts = self.parts
         if parts.settings.reoptimize is None:
             return None
+        pending = parts.queue.next_due(parts.symbol, parts.market)
+        if pending is not None and pending <= now_ms:
+            return pending
         due = now_ms + parts.settings.reoptimize
         parts.queue.enqueue(parts.symbol, parts.market, due, now_ms)
         return due
@@ -204,9 +205,16 @@ class MainEngine:
             "params": params_as_dict(sweep.best),
             "results": sweep.best_metrics.as_dict(),
             "blocked": sweep.blocked_of(best),
-            "facts": parts.engine.facts(candles),
+            "facts": self._facts(candles, sweep),
             "evidence": dict(NOT_TESTED),
         }
+
+    def _facts(self, candles: Candles, sweep: Sweep) -> dict[str, Any]:
+        """What the winner's result rests on; one that was liquidated says how that was simplified."""
+        engine = self.parts.engine
+        if sweep.best_metrics.liquidations:
+            return engine.backtest(candles, sweep.best).facts
+        return engine.facts(candles)
 
     # ---- trade -------------------------------------------------------------------------------------
 
@@ -275,60 +283,94 @@ class MainEngine:
 class _Reoptimizer:
     """Runs the optimisations that fall due while trading (`live_trading_engine.Adviser`).
 
-    On virtual time the sweep takes no market time; on real time it runs beside the loop and its result is
-    adopted at the first close after it has finished. A failed run keeps the old parameters.
+    On virtual time the sweep takes no market time and its result applies from the next candle. On real time
+    it runs beside the loop, and its result applies from the first close after it has finished. Whatever goes
+    wrong with a run, the old parameters stay and trading goes on.
     """
 
     def __init__(self, main: MainEngine, parts: Parts) -> None:
         self._main = main
         self._parts = parts
-        self._due_ms = parts.queue.next_due(parts.symbol, parts.market)
-        self._running: asyncio.Task[ParametersAdopted | None] | None = None
+        self._every_ms = parts.settings.reoptimize or 0
+        self._due_ms: int | None = None
+        self._running: asyncio.Task[Optimization | None] | None = None
+        if self._every_ms:
+            self._guarded(self._look_up_due)
 
-    async def after_close(self, close_ms: int) -> ParametersAdopted | None:
-        """New parameters, when there are some."""
-        if self._running is not None:
-            return await self._finished()
-        if self._parts.settings.reoptimize is None or self._due_ms is None or close_ms < self._due_ms:
-            return None
-        entry = self._main.claim(close_ms)
-        if entry is None:  # another process made this run
-            self._due_ms = self._parts.queue.next_due(self._parts.symbol, self._parts.market)
-            return None
-        run = self._optimize(entry, close_ms)
-        if not self._parts.takes_market_time:
-            return await run
-        self._running = asyncio.create_task(run)
-        return None
-
-    async def _finished(self) -> ParametersAdopted | None:
+    async def before_close(self, close_ms: int) -> ParametersAdopted | None:
+        """The result of a run that finished since the last close: it applies to this one."""
         if self._running is None or not self._running.done():
             return None
         task, self._running = self._running, None
-        return task.result()
+        return _adopted(task.result(), close_ms - 1)
 
-    async def _optimize(self, entry: Entry, close_ms: int) -> ParametersAdopted | None:
+    async def after_close(self, close_ms: int) -> ParametersAdopted | None:
+        """Begin a run that is due; on virtual time, its result."""
+        if not self._every_ms or self._running is not None:
+            return None
+        due_ms = self._due_ms = self._due_ms or close_ms + self._every_ms
+        if due_ms > close_ms:
+            return None
+        entry = self._guarded(lambda: self._claim(due_ms, close_ms))
+        self._due_ms = next_due_ms(due_ms, self._every_ms, close_ms)
+        if entry is None:
+            return None
+        run = self._optimize(entry, close_ms)
+        if not self._parts.takes_market_time:
+            return _adopted(await run, close_ms)
+        self._running = asyncio.create_task(run)
+        return None
+
+    def _look_up_due(self) -> None:
+        self._due_ms = self._parts.queue.next_due(self._parts.symbol, self._parts.market)
+
+    def _claim(self, due_ms: int, now_ms: int) -> Entry | None:
+        """The run that is due, planned now if nobody did; None when another process has taken it."""
         parts = self._parts
-        self._due_ms = next_due_ms(entry.due_ms, parts.settings.reoptimize or 0, close_ms)
+        entry = self._main.claim(now_ms)
+        lane = [e for e in parts.queue.entries() if (e.symbol, e.market) == (parts.symbol, str(parts.market))]
+        taken = any(e.due_ms >= due_ms and e.status in (RunStatus.RUNNING, RunStatus.DONE) for e in lane)
+        if entry is not None or taken:
+            return entry
+        parts.queue.enqueue(parts.symbol, parts.market, due_ms, now_ms)
+        return self._main.claim(now_ms)
+
+    async def _optimize(self, entry: Entry, close_ms: int) -> Optimization | None:
         try:
-            result = await asyncio.to_thread(self._main.optimize, close_ms, self._main.heed_stop)
-            parts.queue.finish(entry.id, close_ms)
-            parts.queue.enqueue(parts.symbol, parts.market, self._due_ms, close_ms)
-        except _StoppedError:  # the next start plans anew
-            parts.queue.fail(entry.id, "trading was stopped", close_ms)
+            result = await asyncio.to_thread(self._main.optimize, close_ms)
+        except Exception as error:  # also a bug or too little memory: the position still needs its guard
+            why = str(error) or type(error).__name__
+            self._tell(f"Not re-optimised, the old parameters stay: {why}")
+            self._guarded(lambda: self._settle(entry, close_ms, why))
             return None
-        except ShortestPeakError as error:
-            self._failed(entry, error, close_ms)
-            return None
-        if parts.on_optimized is not None:
-            parts.on_optimized(result)
-        return ParametersAdopted(close_ms, result.params, result.has_edge)
+        self._guarded(lambda: self._settle(entry, close_ms, None))
+        if self._parts.on_optimized is not None:
+            self._parts.on_optimized(result)
+        return result
 
-    def _failed(self, entry: Entry, error: ShortestPeakError, now_ms: int) -> None:
-        """A run that failed is no reason to stop guarding a position: say so, try again when next due."""
-        parts = self._parts
-        if parts.on_problem is not None:
-            parts.on_problem(f"Not re-optimised, the old parameters stay: {error}")
-        with contextlib.suppress(ShortestPeakError):  # the queue may be what failed
-            parts.queue.fail(entry.id, str(error), now_ms)
-            parts.queue.enqueue(parts.symbol, parts.market, self._due_ms or now_ms, now_ms)
+    def _settle(self, entry: Entry, now_ms: int, error: str | None) -> None:
+        """Write down how a run ended, and plan the next."""
+        queue = self._parts.queue
+        if error is None:
+            queue.finish(entry.id, now_ms)
+        else:
+            queue.fail(entry.id, error, now_ms)
+        if self._due_ms is not None:
+            queue.enqueue(self._parts.symbol, self._parts.market, self._due_ms, now_ms)
+
+    def _guarded(self, act: Callable[[], Entry | None] | Callable[[], None]) -> Entry | None:
+        """Use the queue; its failure is told, never raised into the trading loop."""
+        try:
+            return act()
+        except ShortestPeakError as error:
+            self._tell(f"The optimisation queue cannot be used: {error}")
+            return None
+
+    def _tell(self, text: str) -> None:
+        if self._parts.on_problem is not None:
+            self._parts.on_problem(text)
+
+
+def _adopted(result: Optimization | None, moment_ms: int) -> ParametersAdopted | None:
+    """The result as parameters for closes after `moment_ms`."""
+    return None if result is None else ParametersAdopted(moment_ms, result.params, result.has_edge)

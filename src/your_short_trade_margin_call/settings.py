@@ -177,14 +177,20 @@ def load_settings(
     Raises:
         SettingError: something is unknown, of the wrong type or out of range.
     """
-    values = dict(read_toml(config)) if config else {}
+    values = _canonical(read_toml(config)) if config else {}
     variables = os.environ if environment is None else environment
-    for key, text in variables.items():
-        name = key[len(ENVIRONMENT_PREFIX) :].lower()
-        if key.startswith(ENVIRONMENT_PREFIX) and name not in _NOT_SETTINGS:
-            values[name] = _nothing(text)
-    values.update(assignments or {})
-    return validated(Settings, {("starting_balance" if k == "balance" else k): v for k, v in values.items()})
+    named = {key[len(ENVIRONMENT_PREFIX) :].lower(): text for key, text in variables.items() if _is_ours(key)}
+    values |= _canonical({name: _nothing(text) for name, text in named.items() if name not in _NOT_SETTINGS})
+    return validated(Settings, values | _canonical(assignments or {}))
+
+
+def _is_ours(variable: str) -> bool:
+    return variable.startswith(ENVIRONMENT_PREFIX)
+
+
+def _canonical(values: dict[str, Any]) -> dict[str, Any]:
+    """Each layer under the settings' own names, so that the later layer wins under either name."""
+    return {("starting_balance" if name == "balance" else name): value for name, value in values.items()}
 
 
 def parse_assignments(texts: list[str]) -> dict[str, Any]:

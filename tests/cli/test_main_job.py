@@ -10,6 +10,7 @@ import pytest
 
 from tests.cli.face import MARK, Face
 from your_short_trade_margin_call.adapters.storage.journal import SqliteJournal
+from your_short_trade_margin_call.domain.errors import DiskError
 from your_short_trade_margin_call.market.instruments import find_instrument
 
 
@@ -103,6 +104,18 @@ def test_a_short_that_stays_open_is_named(face: Face) -> None:
     assert "To go on, start the command again" in text
 
 
+def test_an_engine_that_fails_says_what_stays_open(face: Face, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(journal: SqliteJournal, candle_ms: int, wallet_usdt: float, equity_usdt: float) -> None:
+        if journal.executions():
+            raise DiskError("The journal could not be written: disk full.", "Free some space.")
+
+    monkeypatch.setattr(SqliteJournal, "equity", full)
+    answer = face("BTC", "--speed", "max")
+    assert answer.code == 3
+    assert "disk full" in answer.err
+    assert "stays open short 0.021 at " in flowed(answer.out)
+
+
 # ---- trade ---------------------------------------------------------------------------------------
 
 
@@ -134,6 +147,7 @@ def test_trade_takes_parameters_of_its_own(face: Face, tmp_path: Path) -> None:
     assert face("optimize", "BTC").code == 0
     saved = json.loads((face.data / "best_params.json").read_text())
     saved["params"]["highest_high_lookback"] = 15
+    saved["results"], saved["evidence"] = {}, {}  # made by hand
     (tmp_path / "mine.json").write_text(json.dumps(saved))
     traded = face(
         "trade", "BTC", "--params", tmp_path / "mine.json", "--speed", "max", "--reoptimize", "never", "--json"

@@ -113,7 +113,7 @@ def test_new_parameters_apply_to_the_next_entry_only(tmp_path: Path) -> None:
     for wish in intents.values():
         close_ms = wish["candle_ms"] + 180_000
         # Adopted at a close: from the next close on.
-        in_force = [params for when, params in adoptions if when < close_ms] or [adoptions[0][1]]
+        in_force = [params for when, params in adoptions if when < close_ms]
         assert wish["params"] == in_force[-1]
 
 
@@ -148,8 +148,10 @@ def test_a_run_another_process_took_is_not_made_twice(tmp_path: Path) -> None:
     assert queue.claim_due("BTCUSDT", "replay", session.start_ms + 12 * HOUR, other) is not None
     summary = asyncio.run(session.main.trade(first.params, first.has_edge))
     session.close()
-    assert later == []
-    assert summary.optimizations == 1
+    # The run at 12 h is the other's; those after it, which nobody took, are made.
+    due = [o.document["candles"]["end_ms"] - session.start_ms for o in later]
+    assert due == [24 * HOUR, 36 * HOUR, 48 * HOUR]
+    assert summary.optimizations == 4
 
 
 def test_a_failed_run_keeps_the_old_parameters_and_says_so(tmp_path: Path) -> None:
@@ -165,6 +167,41 @@ def test_a_failed_run_keeps_the_old_parameters_and_says_so(tmp_path: Path) -> No
     assert "the old parameters stay" in problems[0]
     assert summary.params == first.params
     assert summary.trades > 0
+
+
+def test_a_queue_that_cannot_be_used_does_not_stop_trading(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = request(tmp_path)
+    problems: list[str] = []
+    session = make_trading_session(prepare(asked), on_problem=problems.append)
+    first = session.main.optimize_first(session.start_ms)
+
+    def busy(*_arguments: Any, **_options: Any) -> None:
+        raise BusyError("Another process holds the queue.", "Wait for it.")
+
+    monkeypatch.setattr(session.main.parts.queue, "claim_due", busy)
+    summary = asyncio.run(session.main.trade(first.params, first.has_edge))
+    session.close()
+    assert len(problems) == 4
+    assert summary.trades > 0
+    assert summary.journal_wallet == pytest.approx(summary.wallet, abs=1e-6)
+
+
+def test_on_real_time_results_apply_from_the_first_close_after_they_are_found(tmp_path: Path) -> None:
+    """The market goes on while a sweep runs: the adoption is journalled when it happens, not when it was due."""
+    asked = request(tmp_path)
+    session = make_trading_session(prepare(asked))
+    session.main.parts.takes_market_time = True
+    first = session.main.optimize_first(session.start_ms)
+    summary = asyncio.run(session.main.trade(first.params, has_edge=True))
+    adoptions = [when for when, _ in session.journal.adoptions()]
+    session.close()
+    assert summary.optimizations >= 2
+    later = adoptions[1:]
+    assert later
+    for when in later:
+        # One millisecond before a close, so that it applies to that close; and later than the due moment.
+        assert (when + 1) % 180_000 == 0
+        assert (when - session.start_ms) % (12 * HOUR) > 0
 
 
 def test_same_seed_same_artefacts(tmp_path: Path) -> None:

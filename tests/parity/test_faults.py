@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
 from collections.abc import AsyncIterator
 from itertools import combinations
 from typing import Any
 
 import pytest
 
-from tests.parity.replay import make_engine, make_venue
+from tests.parity.replay import make_engine, make_venue, replay
 from tests.worlds import World, random_world
 from your_short_trade_margin_call.adapters.storage.journal import SqliteJournal
-from your_short_trade_margin_call.domain.messages import Event, Executed, OrderRequest
+from your_short_trade_margin_call.domain.messages import CandleClosed, Event, OrderRequest, QuoteArrived
 from your_short_trade_margin_call.domain.words import Purpose, Side
-from your_short_trade_margin_call.exchange.faults import FaultPlan
+from your_short_trade_margin_call.exchange.faults import Fault, FaultPlan
 from your_short_trade_margin_call.exchange.replay_venue import ReplayVenue
 from your_short_trade_margin_call.exchange.simulated_exchange import SimulatedExchange
 from your_short_trade_margin_call.trading.state import Flat
@@ -41,22 +40,21 @@ class WatchedVenue:
 
     def __init__(self, world: World, venue: ReplayVenue, exchange: SimulatedExchange) -> None:
         self._world, self._venue, self._exchange = world, venue, exchange
-        self.placed: Counter[str] = Counter()
-        self.sells = 0
+        self.looks = 0
+        self.without_target = 0
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._venue, name)
 
     async def place(self, request: OrderRequest) -> str:
         assert request.side is Side.SELL or request.reduce_only
-        self.sells += request.purpose is Purpose.ENTRY
         return await self._venue.place(request)
 
     async def events(self) -> AsyncIterator[Event]:
         async for event in self._venue.events():
-            yield event
-            if not isinstance(event, Executed):
+            if isinstance(event, QuoteArrived | CandleClosed):
                 self._look()
+            yield event
 
     def _look(self) -> None:
         position = self._exchange.position
@@ -65,6 +63,8 @@ class WatchedVenue:
         assert position.lots < 0
         if self._world.settings.margin_call_at is not None:
             assert position.stop_ticks is not None, "naked"
+        self.looks += 1
+        self.without_target += not any(order.price_ticks for order in self._exchange.account(0).open_orders)
 
 
 def run_with(world: World, **rates: float) -> tuple[float, SimulatedExchange, SqliteJournal]:
@@ -105,6 +105,21 @@ def test_faults_in_pairs() -> None:
     for place, (one, other) in enumerate(combinations(FAULTS, 2)):
         trades += assert_in_order(random_world(2_100 + place, 150), **{one: RATE, other: RATE})
     assert trades > 50
+
+
+@pytest.mark.parametrize("fault", [Fault.NEVER_ARRIVED, Fault.REJECT, Fault.LOST_ANSWER])
+def test_a_target_that_did_not_arrive_is_placed_again(fault: Fault) -> None:
+    """Writes 1, 2 and 3 are the entry, its stop and its target."""
+    world = random_world(1_004, 150)
+    honest = replay(world)
+    venue, exchange = make_venue(world, FaultPlan.script({3: fault}))
+    journal = SqliteJournal(":memory:")
+    watched = WatchedVenue(world, venue, exchange)
+    asyncio.run(make_engine(world, watched, journal).run())  # type: ignore[arg-type]
+    assert honest.trades
+    assert journal.trades() == honest.trades
+    assert watched.looks > 0
+    assert watched.without_target == 0
 
 
 def test_the_same_faults_give_the_same_journal() -> None:

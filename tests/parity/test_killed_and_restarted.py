@@ -17,6 +17,7 @@ from your_short_trade_margin_call.adapters.storage.journal import SqliteJournal
 from your_short_trade_margin_call.domain.messages import OrderRequest
 from your_short_trade_margin_call.domain.params import StrategyParams
 from your_short_trade_margin_call.domain.words import ExitType
+from your_short_trade_margin_call.exchange.faults import FaultPlan
 from your_short_trade_margin_call.exchange.replay_venue import ReplayVenue
 from your_short_trade_margin_call.market.instruments import find_instrument
 from your_short_trade_margin_call.market.synthetic import SyntheticMarket, generate
@@ -75,8 +76,8 @@ class CountingVenue:
         return order_id
 
 
-def run_killed(world: World) -> tuple[KillingJournal, CountingVenue, SqliteJournal]:
-    venue, _exchange = make_venue(world)
+def run_killed(world: World, faults: FaultPlan | None = None) -> tuple[KillingJournal, CountingVenue, SqliteJournal]:
+    venue, _exchange = make_venue(world, faults)
     counting, journal = CountingVenue(venue), SqliteJournal(":memory:")
     killing = KillingJournal(journal)
     while True:
@@ -129,3 +130,17 @@ def test_killed_at_every_write_of_a_wild_market(seed: int) -> None:
     assert (journal.trades(), journal.blocked_counts()) == (expected.trades, expected.blocked)
     assert [row for row in venue.accepted.items() if row[1] > 1] == []
     assert sum(killing.kills.values()) > 2 * 100
+
+
+@pytest.mark.parametrize("seed", range(2_300, 2_312))
+def test_killed_at_every_write_while_orders_fill_in_part_or_get_lost(seed: int) -> None:
+    """Faults fall differently when requests are repeated, so the trades may differ: the books may not."""
+    world = random_world(seed, 100)
+    plan = FaultPlan(seed=seed, partial_then_cancel=0.3, partial_fill=0.3, lost_answer=0.1, never_arrived=0.1)
+    _, venue, journal = run_killed(world, plan)
+    assert [row for row in venue.accepted.items() if row[1] > 1 and row[0].startswith("entry")] == []
+    account = asyncio.run(venue.account(0))
+    assert account.position is None
+    change = journal.wallet_change(float(world.instrument.tick_size), float(world.instrument.qty_step))
+    assert world.settings.starting_balance + change == pytest.approx(account.wallet_usdt, abs=1e-6)
+    assert len(journal.executions()) == len(account.executions)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -87,7 +86,7 @@ def test_two_sweeps_are_equal_whatever_the_threads_did() -> None:
 
 
 @pytest.fixture(scope="module")
-def sweeps() -> Iterator[list[tuple[World, Sweep]]]:
+def sweeps() -> list[tuple[World, Sweep]]:
     worlds = [random_world(seed) for seed in range(4_100, 4_112)]
     return [(world, engine_of(world).sweep(world.candles)) for world in worlds]
 

@@ -43,6 +43,7 @@ from your_short_trade_margin_call.composition import (
     make_trading_session,
     prepare,
 )
+from your_short_trade_margin_call.domain.errors import ShortestPeakError
 from your_short_trade_margin_call.domain.params import StrategyParams
 from your_short_trade_margin_call.main_engine import NOT_TESTED, Optimization, TradingSummary
 from your_short_trade_margin_call.reporting.live_line import position_text
@@ -120,7 +121,7 @@ def trade(symbol: str, common: Common, market: Market, trading: Trading, params:
         start_ms = prepared.candles.start_ms + prepared.request.settings.window
         last_price = float(window_of(prepared, start_ms).close[-1])
         show_worst_loss(screen, prepared, params_of(saved), last_price, saved["results"].get("avg_win") or 0.0)
-    outcome = _trade(screen, prepared, params_of(saved), saved["results"]["pnl_value"] > 0, plan_next=True)
+    outcome = _trade(screen, prepared, params_of(saved), _has_edge(saved), plan_next=True)
     _show_outcome(screen, prepared, outcome)
     if common.json:
         print_json({"symbol": symbol, "market": str(prepared.market), "trading": _outcome_json(outcome)})
@@ -176,8 +177,13 @@ def _show_doubts(screen: Screen, prepared: Prepared, saved: dict[str, Any]) -> N
             f"begins at {moment(start_ms)} UTC: they know a part of this future. The result flatters.",
             style="bold yellow",
         )
-    if saved["results"]["pnl_value"] <= 0:
+    if not _has_edge(saved):
         screen.say(NO_EDGE, style="bold yellow")
+
+
+def _has_edge(saved: dict[str, Any]) -> bool:
+    """Whether the set made money where it was chosen; a file made by hand need not say."""
+    return bool(saved["results"].get("pnl_value", 1.0) > 0)
 
 
 def _agrees(screen: Screen) -> bool:
@@ -203,7 +209,12 @@ def _trade(
         with screen.live(watcher.live):
             summary, ended_by = asyncio.run(_traded(session, params, has_edge, prepared.request.wall_ms))
         return Outcome(summary, watcher, ended_by, stopwatch_s() - started)
+    except ShortestPeakError:
+        screen.tell("stays open  ", _what_stays(watcher))
+        raise
     finally:
+        for note in session.main.parts.queue.notes:
+            screen.say(note, style="yellow")
         session.close()
 
 
@@ -256,7 +267,7 @@ def _show_outcome(screen: Screen, prepared: Prepared, outcome: Outcome) -> None:
         ("equity", f"{usdt(summary.equity)} ({signed_percent(change)} of {usdt(start)})"),
         ("blocked", listed(summary.blocked)),
         ("optimised", f"{counted(summary.optimizations, 'time')} while trading"),
-        ("stays open", _what_stays(outcome)),
+        ("stays open", _what_stays(outcome.watcher)),
         ("journal", str(_journal(prepared))),
     ]
     show_rows(screen, rows)
@@ -271,11 +282,9 @@ def _books_agree(summary: TradingSummary) -> str:
     return f"but the journal's executions add up to {summary.journal_wallet:,.8f}: please report this"
 
 
-def _what_stays(outcome: Outcome) -> str:
-    now = outcome.watcher.now()
-    if not outcome.summary.open_position or now is None or now.position is None:
-        return "nothing"
-    return position_text(now.position, now.decimals)
+def _what_stays(watcher: TradingWatcher) -> str:
+    now = watcher.now()
+    return "nothing" if now is None or now.position is None else position_text(now.position, now.decimals)
 
 
 def _journal(prepared: Prepared) -> Path:

@@ -153,7 +153,7 @@ def show_worst_loss(
 def evidence_text(prepared: Prepared, evidence: dict[str, Any]) -> str:
     """The verdict and its reason in one sentence."""
     invented = " (invented prices)" if prepared.is_invented else ""
-    return f"{evidence['verdict']}: {evidence['reason']}{invented}"
+    return f"{evidence.get('verdict', 'NOT TESTED')}: {evidence.get('reason', 'no reason is given.')}{invented}"
 
 
 def facts_rows(facts: dict[str, Any]) -> list[tuple[str, str]]:

@@ -29,7 +29,7 @@ from your_short_trade_margin_call.market.symbols import parse_symbol
 NAME = "shortest-peak"
 MAIN_JOB = "run"
 
-WRONG_USE, DEFECT, INTERRUPTED, READER_GONE = 2, 3, 130, 141
+DEFECT, INTERRUPTED, READER_GONE = 3, 130, 141
 
 _ABOUT_THE_PROGRAM = {"--help", "-h", "--version"}
 
@@ -71,7 +71,7 @@ class Program(TyperGroup):
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt:
-            sys.stderr.write("Stopped by Ctrl-C.\n")
+            sys.stderr.write("Stopped by Ctrl-C. `shortest-peak status` shows what is open.\n")
             raise typer.Exit(INTERRUPTED) from None
         except BrokenPipeError:
             _forget_stdout()

@@ -160,7 +160,10 @@ class MarketEnded:
 
 @dataclass(frozen=True, slots=True)
 class ParametersAdopted:
-    """New parameters for the next entry; an open position keeps its own exits. None: no entries (no edge)."""
+    """New parameters for closes after `time_ms`; an open position keeps its own exits.
+
+    Without an edge (the best trial lost money in its own window) there are no entries.
+    """
 
     time_ms: int
     params: StrategyParams

@@ -6,7 +6,7 @@ in the exchange's outbox, so the path never races the engine, at any speed (DESI
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from enum import Enum
 
 from your_short_trade_margin_call.domain.messages import (
@@ -40,7 +40,6 @@ class ReplayVenue:
         exchange: the account.
         clock: paced by candle closes; a clock without speed limit plays as fast as the engine can.
         start: index of the first candle to play.
-        on_step: called after every candle with the index of the next one (for saving a paper account).
     """
 
     def __init__(
@@ -49,15 +48,12 @@ class ReplayVenue:
         exchange: SimulatedExchange,
         clock: Clock,
         start: int = 0,
-        on_step: Callable[[int], None] | None = None,
     ) -> None:
         self._market = market
         self._exchange = exchange
         self._clock = clock
         self._cursor = start
         self._phase = Phase.BEFORE_OPENING
-        self._on_step = on_step
-        self._settled_ms = 0
 
     @property
     def cursor(self) -> int:
@@ -96,7 +92,7 @@ class ReplayVenue:
         elif self._phase is Phase.ENDED:
             yield self._market_ended()
         while True:
-            while events := self._pending():
+            while events := self._exchange.drain():
                 for event in events:
                     yield event
             if not self._exchange.connected:  # a fault cut the line: it comes back before the market goes on
@@ -118,12 +114,8 @@ class ReplayVenue:
         await self._clock.sleep_until_ms(self._time(self._cursor) + self._market.candle_ms)
         return self._run_candle()
 
-    def _pending(self) -> list[Event]:
-        """What the exchange has to say. Answers to it may add more: the caller asks until nothing is left."""
-        return self._exchange.drain()
-
     def _open_candle(self) -> list[Event]:
-        """Funding due, the engine's answer to it, then the opening quote: one of them at a time."""
+        """Funding due, until the engine has dealt with it; then the opening quote."""
         events = self._settle_next()
         if events:
             return events
@@ -132,7 +124,7 @@ class ReplayVenue:
             self._time(j), float(self._market.open[j]), float(self._market.mark_open[j]), check_guards=True
         )
         self._phase = Phase.OPENED
-        return [*self._pending(), self._opening_quote()]
+        return [*self._exchange.drain(), self._opening_quote()]
 
     def _settle_next(self) -> list[Event]:
         """Settlements before this candle, each once."""
@@ -142,10 +134,9 @@ class ReplayVenue:
         events: list[Event] = []
         for k in range(int(market.funding_first[j]), int(market.funding_first[j + 1])):
             moment = int(market.funding_time_ms[k])
-            if moment > self._settled_ms:
-                self._settled_ms = moment
+            if moment > self._exchange.funding_settled_ms:
                 self._exchange.settle_funding(moment, float(market.funding_rate[k]), float(market.mark_close[j - 1]))
-                events += self._pending()
+                events += self._exchange.drain()
         return events
 
     def _run_candle(self) -> list[Event]:
@@ -165,9 +156,7 @@ class ReplayVenue:
         )
         self._cursor += 1
         self._phase = Phase.BEFORE_OPENING
-        if self._on_step is not None:
-            self._on_step(self._cursor)
-        return [*self._pending(), CandleClosed(self._candle(j))]
+        return [*self._exchange.drain(), CandleClosed(self._candle(j))]
 
     def _market_ended(self) -> MarketEnded:
         return MarketEnded(self._time(self._cursor - 1) + self._market.candle_ms)

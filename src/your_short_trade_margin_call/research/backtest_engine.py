@@ -141,7 +141,7 @@ class BacktestEngine:
         if met_the_ladder:
             notes.append("A liquidation above the lowest risk tier was simplified to losing the whole margin.")
         return {
-            "tiers": "assumed" if instrument.tiers_source == "assumed" else instrument.tiers_source,
+            "tiers": instrument.tiers_source,
             "funding": "unknown" if candles.funding is None else "recorded",
             "mark": "last prices" if candles.mark is None else "recorded",
             "minutes": candles.minutes is not None,

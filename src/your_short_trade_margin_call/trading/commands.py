@@ -99,7 +99,8 @@ class Refused:
 
 @dataclass(frozen=True, slots=True)
 class StopRefused:
-    """The stop could not be moved; it stands where it stood, if it stands at all."""
+    """The stop could not be moved; `standing_ticks` is where it stands, None when none does."""
 
     trigger_ticks: int
     message: str
+    standing_ticks: int | None

@@ -68,7 +68,7 @@ def _on_news(
     match event:
         case ParametersAdopted(time_ms, params, has_edge):
             note = RecordNote(time_ms, "adopted", {"has_edge": has_edge})
-            return replace(state, params=params, has_edge=has_edge), (note,)
+            return replace(state, params=params, has_edge=has_edge, adopted_ms=time_ms), (note,)
         case ControlsChanged(_, paused, flatten):
             return exits.on_flatten(context, replace(state, paused=paused, flatten=flatten))
         case StreamLost(time_ms):
@@ -84,16 +84,23 @@ def equity_of(context: Context, state: EngineState) -> float:
     return state.wallet + unrealized_pnl(context.contract, state.book.lots, state.book.entry_ticks, state.price_ticks)
 
 
+def candles_kept(context: Context, state: EngineState) -> int:
+    """How many candles the window must hold."""
+    return max(context.keep_candles, state.params.highest_high_lookback + 2 if state.params else 0)
+
+
 def find_wish(context: Context, state: EngineState) -> Wish | None:
     """The signal at the close of the newest candle of the window, if there is one.
 
-    Needs lookback + 1 candles without a gap.
+    Needs lookback + 1 candles without a gap, and a close after the parameters were adopted.
     """
     if state.params is None:
         return None
     lookback = state.params.highest_high_lookback
     recent = state.window[-lookback - 1 :]
     last = recent[-1]
+    if last.open_time_ms + context.candle_ms <= state.adopted_ms:
+        return None
     if len(recent) <= lookback or last.open_time_ms - recent[0].open_time_ms != lookback * context.candle_ms:
         return None
     levels = _levels(recent, lookback)
@@ -111,6 +118,8 @@ def _levels(recent: tuple[Candle, ...], lookback: int) -> Levels:
 def _known_block(state: EngineState) -> str | None:
     if not isinstance(state.book, Flat):
         return BlockReason.POSITION_OPEN
+    if state.halted:
+        return BlockReason.EXCHANGE_ERROR
     if state.paused or state.flatten:
         return BlockReason.PAUSED
     return None if state.has_edge else BlockReason.NO_EDGE
@@ -119,7 +128,7 @@ def _known_block(state: EngineState) -> str | None:
 def _on_candle(context: Context, state: EngineState, candle: Candle) -> Decision:
     if state.window and candle.open_time_ms <= state.window[-1].open_time_ms:
         return state, ()  # a duplicate or a late one: the window already has it
-    window = (*state.window[1 - context.keep_candles :], candle)
+    window = (*state.window[1 - candles_kept(context, state) :], candle)
     state = replace(
         state, window=window, wish=None, price_ticks=candle.close, time_ms=candle.open_time_ms + context.candle_ms
     )

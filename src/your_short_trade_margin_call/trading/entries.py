@@ -47,7 +47,7 @@ def _early_block(context: Context, state: EngineState, wish: Wish, quote: QuoteA
         return BlockReason.POSITION_OPEN
     if not context.instrument.is_trading:
         return BlockReason.INSTRUMENT_NOT_TRADING
-    if not state.connected:
+    if not state.connected or state.halted:
         return BlockReason.EXCHANGE_ERROR
     if state.paused or state.flatten:
         return BlockReason.PAUSED

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from your_short_trade_margin_call.domain.errors import BrokenInvariantError
 from your_short_trade_margin_call.domain.messages import Execution, Order, OrderRequest
 from your_short_trade_margin_call.domain.words import (
     BlockReason,
@@ -33,17 +32,20 @@ from your_short_trade_margin_call.trading.commands import (
     Refused,
     StopRefused,
 )
-from your_short_trade_margin_call.trading.ids import link_id
+from your_short_trade_margin_call.trading.ids import link_id, parse_link_id
 from your_short_trade_margin_call.trading.state import Context, EngineState, Entering, Flat, Open
 
 Decision = tuple[EngineState, tuple[Command, ...]]
 
-MAX_CLOSE_ATTEMPTS = 9
+CLOSE_BURST = 10
+"""Tries to close in a row before waiting for the next opening quote."""
 
 
 def on_execution(context: Context, state: EngineState, execution: Execution) -> Decision:
     """Book one execution (the shell has made sure that it was not booked before)."""
     is_funding = execution.kind is ExecutionKind.FUNDING
+    if isinstance(state.book, Entering) and state.book.filled_lots and (is_funding or execution.side is Side.BUY):
+        return _complete_first(context, state, state.book, execution)
     # A fill counts where its candle opens; funding at midnight belongs to the new day.
     moment_ms = execution.time_ms if is_funding else execution.candle_ms
     state = replace(state, tally=begin_day(state.tally, state.wallet, moment_ms))
@@ -52,6 +54,15 @@ def on_execution(context: Context, state: EngineState, execution: Execution) -> 
     if execution.side is Side.SELL:
         return _on_entry_fill(context, state, execution)
     return _on_exit_fill(context, state, execution)
+
+
+def _complete_first(context: Context, state: EngineState, book: Entering, execution: Execution) -> Decision:
+    """News of the short before the entry's end was heard: what has filled is the short."""
+    state, guarding = _guard_entry(context, state, book)
+    state, commands = on_execution(context, state, execution)
+    if isinstance(state.book, Open):
+        return state, guarding + commands
+    return state, tuple(c for c in guarding if isinstance(c, RecordEntry)) + commands
 
 
 def on_order(context: Context, state: EngineState, order: Order) -> Decision:
@@ -67,6 +78,8 @@ def on_order(context: Context, state: EngineState, order: Order) -> Decision:
         return replace(state, book=Flat()), (RecordBlocked(book.wish.candle_ms, reason, order.reason),)
     if isinstance(book, Open) and order.link_id == book.close_id and ended_early:
         return _close_again(context, state, book, order.reason)
+    if isinstance(book, Open) and order.link_id == book.target_id and ended_early:
+        return replace(state, book=replace(book, needs_target=True)), ()
     return state, ()
 
 
@@ -87,26 +100,51 @@ def _on_refused(context: Context, state: EngineState, request: OrderRequest, cod
     if isinstance(book, Open) and request.link_id == book.close_id:
         state, commands = _close_again(context, state, book, message)
         return state, (note, *commands)
-    # A refused target leaves the stop in place: the position is guarded, and the trader is told.
+    if isinstance(book, Open) and request.link_id == book.target_id:
+        # The stop stands, so the short is guarded: once more at once, then at every opening quote.
+        parsed = parse_link_id(request.link_id)
+        book = replace(book, needs_target=True)
+        state, again = place_target(context, state, book) if parsed and parsed[2] == 0 else (state, ())
+        return (state if again else replace(state, book=book)), (note, *again)
     return state, (note,)
 
 
 def _on_stop_refused(context: Context, state: EngineState, answer: StopRefused) -> Decision:
-    """The stop could not be placed where it belongs: an unguarded position is closed at once."""
-    detail = {"trigger_ticks": answer.trigger_ticks, "why": answer.message}
+    """The stop could not be moved: without any stop the short is closed at once, else it is tried again."""
+    detail = {"trigger_ticks": answer.trigger_ticks, "why": answer.message, "standing": answer.standing_ticks}
     note = RecordNote(state.time_ms, "stop_refused", detail)
+    book = state.book
+    standing = answer.standing_ticks
+    if isinstance(book, Open) and standing is not None and standing < book.guards.liquidation:
+        return replace(state, book=replace(book, stop_on_exchange=standing)), (note,)
     state, commands = close(context, state, ExitReason.CLOSED)
     return state, (note, *commands)
 
 
 def on_opening(context: Context, state: EngineState, candle_ms: int) -> Decision:
-    """The first quote of a candle: close what has been held too long."""
+    """The first quote of a candle: close what must be closed, and repair what is missing."""
     book = state.book
-    if not isinstance(book, Open) or book.params.max_hold_ms is None:
+    if not isinstance(book, Open):
         return state, ()
-    if candle_ms - book.candle_ms < book.params.max_hold_ms:
-        return state, ()
-    return close(context, state, ExitReason.MAX_HOLD)
+    max_hold_ms = book.params.max_hold_ms
+    if book.close_wanted is not None:
+        return close(context, state, book.close_wanted)
+    if max_hold_ms is not None and candle_ms - book.candle_ms >= max_hold_ms:
+        return close(context, state, ExitReason.MAX_HOLD)
+    if state.flatten:
+        return close(context, state, ExitReason.CLOSED)
+    book, amend = _amended(book)
+    state, target = place_target(context, state, book) if book.needs_target else (replace(state, book=book), ())
+    return state, amend + target
+
+
+def place_target(context: Context, state: EngineState, book: Open) -> Decision:
+    """Ask for the target under the next attempt's id."""
+    parsed = parse_link_id(book.target_id)
+    attempt = parsed[2] + 1 if parsed else 0
+    name = link_id(context.symbol, book.candle_ms, Purpose.TARGET, attempt)
+    book = replace(book, target_id=name, needs_target=False)
+    return replace(state, book=book), (Place(target_request(book), {}),)
 
 
 def on_flatten(context: Context, state: EngineState) -> Decision:
@@ -127,25 +165,23 @@ def close(context: Context, state: EngineState, reason: ExitReason) -> Decision:
         lots=book.lots,
         reduce_only=True,
     )
-    book = replace(book, close_id=request.link_id, close_reason=reason, close_attempts=book.close_attempts + 1)
+    book = replace(book, close_id=request.link_id, close_wanted=reason, close_attempts=book.close_attempts + 1)
     return replace(state, book=book), (Place(request, {"reason": str(reason)}),)
 
 
 def _close_again(context: Context, state: EngineState, book: Open, why: str) -> Decision:
-    """A close that ended unfilled is repeated until flat; after many tries the trader must look."""
-    if book.close_attempts > MAX_CLOSE_ATTEMPTS:
-        note = RecordNote(state.time_ms, "close_failed", {"attempts": book.close_attempts, "why": why})
-        return replace(state, book=replace(book, close_id=None), paused=True), (note,)
-    return close(context, replace(state, book=replace(book, close_id=None)), book.close_reason)
+    """A close that ended unfilled is repeated until flat: in a burst, then at every opening quote."""
+    state = replace(state, book=replace(book, close_id=None))
+    if book.close_attempts % CLOSE_BURST:
+        return close(context, state, book.close_wanted or ExitReason.CLOSED)
+    note = RecordNote(state.time_ms, "close_failed", {"attempts": book.close_attempts, "why": why})
+    return replace(state, halted="a position could not be closed"), (note,)
 
 
 def _on_entry_fill(context: Context, state: EngineState, execution: Execution) -> Decision:
     book = state.book
     if not isinstance(book, Entering) or execution.link_id != book.request.link_id:
-        raise BrokenInvariantError(
-            f"A sell execution {execution.exec_id} belongs to no entry of ours.",
-            "Someone else trades this account: close the position by hand and use an account of its own.",
-        )
+        return _foreign(state, execution)
     book = replace(
         book,
         filled_lots=book.filled_lots + execution.lots,
@@ -154,6 +190,13 @@ def _on_entry_fill(context: Context, state: EngineState, execution: Execution) -
     )
     state = replace(state, book=book, wallet=state.wallet - execution.fee_usdt)
     return _guard_entry(context, state, book) if book.filled_lots >= book.expected_lots else (state, ())
+
+
+def _foreign(state: EngineState, execution: Execution) -> Decision:
+    """An execution that no order of ours explains: no entry until a restart finds the account in order."""
+    detail = {"exec_id": execution.exec_id, "side": int(execution.side), "lots": execution.lots}
+    note = RecordNote(execution.time_ms, "foreign_execution", detail)
+    return replace(state, halted="somebody else trades this account"), (note,)
 
 
 def _guard_entry(context: Context, state: EngineState, book: Entering) -> Decision:
@@ -183,7 +226,11 @@ def _guard_entry(context: Context, state: EngineState, book: Entering) -> Decisi
     opened, amend = _amended(opened)
     state = replace(state, book=opened)
     news = RecordEntry(book.candle_ms, _entry_news(context, book, opened))
-    return state, (*amend, Place(target_request(opened), {}), news)
+    guarding = (*amend, Place(target_request(opened), {}), news)
+    if not state.flatten:
+        return state, guarding
+    state, closing = close(context, state, ExitReason.CLOSED)
+    return state, guarding + closing
 
 
 def target_request(book: Open) -> OrderRequest:
@@ -241,10 +288,7 @@ def _guarded(context: Context, book: Open) -> tuple[Open, tuple[Command, ...]]:
 def _on_exit_fill(context: Context, state: EngineState, execution: Execution) -> Decision:
     book = state.book
     if not isinstance(book, Open) or execution.lots > book.lots:
-        raise BrokenInvariantError(
-            f"A buy execution {execution.exec_id} of {execution.lots} lots exceeds our short.",
-            "Compare the position on the exchange with `status`, close the difference by hand, start again.",
-        )
+        return _foreign(state, execution)
     change = (
         rule.unrealized_pnl(context.contract, execution.lots, book.entry_ticks, execution.price_ticks)
         - execution.fee_usdt
@@ -279,9 +323,10 @@ def _reason(book: Open, execution: Execution) -> ExitReason:
         return ExitReason.LIQUIDATION
     if execution.from_stop:
         return ExitReason.from_code(book.guards.stop_reason)
-    if execution.link_id == book.target_id:
+    parsed = parse_link_id(execution.link_id)
+    if parsed is not None and parsed[1] is Purpose.TARGET:
         return ExitReason.TARGET
-    return book.close_reason
+    return book.close_wanted or ExitReason.CLOSED
 
 
 def trade_row(context: Context, book: Open, reason: ExitReason, exit_ms: int, wallet: float) -> dict[str, Any]:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
-from typing import Protocol, TypeVar
+from typing import Protocol
 
 from your_short_trade_margin_call.domain.errors import ExchangeError, OrderRefusedError, OutcomeUnknownError
 from your_short_trade_margin_call.domain.messages import (
@@ -24,25 +24,32 @@ from your_short_trade_margin_call.domain.messages import (
 )
 from your_short_trade_margin_call.domain.params import StrategyParams
 from your_short_trade_margin_call.domain.ports import Clock, Exchange, Journal
-from your_short_trade_margin_call.domain.words import ExecutionKind, Side
+from your_short_trade_margin_call.domain.words import ExecutionKind, Purpose, Side
 from your_short_trade_margin_call.rules.entry import new_tally
 from your_short_trade_margin_call.trading import commands as c
-from your_short_trade_margin_call.trading.decide import decide
+from your_short_trade_margin_call.trading.decide import candles_kept, decide
 from your_short_trade_margin_call.trading.entries import params_as_dict, params_from_dict, wish_from_dict
-from your_short_trade_margin_call.trading.reconcile import check_position, fold_journal, pending_entry, protect
-from your_short_trade_margin_call.trading.state import Context, EngineState, Entering, Open
-
-Answer = TypeVar("Answer")
-
-ASK_AGAIN_MS = (200, 500, 1_000, 2_000, 5_000, 10_000, 20_000, 20_000)
-"""Waits between questions about an order whose answer was lost: about a minute in all."""
+from your_short_trade_margin_call.trading.exits import CLOSE_BURST
+from your_short_trade_margin_call.trading.ids import parse_link_id
+from your_short_trade_margin_call.trading.patience import ARRIVES_WITHIN_MS, ASK_AGAIN_MS, ask, wait
+from your_short_trade_margin_call.trading.reconcile import (
+    check_position,
+    fold_journal,
+    pending_entry,
+    protect,
+    with_intent,
+)
+from your_short_trade_margin_call.trading.state import Context, EngineState, Entering, Flat, Open
 
 
 class Adviser(Protocol):
-    """Decides when new parameters are adopted."""
+    """Decides when new parameters are adopted; they apply to closes after their `time_ms`. Never raises."""
+
+    async def before_close(self, close_ms: int) -> ParametersAdopted | None:
+        """Called before a close is dealt with: parameters found meanwhile, if any."""
 
     async def after_close(self, close_ms: int) -> ParametersAdopted | None:
-        """Called when a candle's close has been dealt with; new parameters apply from the next close."""
+        """Called when a close has been dealt with: parameters found at once, if any."""
 
 
 class Observer(Protocol):
@@ -142,20 +149,29 @@ class LiveTradingEngine:
 
     async def handle(self, event: Event) -> None:
         """Deal with one event, to its end."""
-        if isinstance(event, Executed) and not self._book(event.execution):
-            return  # booked already: a duplicate
-        if isinstance(event, CandleClosed):
-            await self._obey()
-        if isinstance(event, StreamRestored):
-            await self._reconcile()
-        await self._apply(event)
-        if isinstance(event, CandleClosed) and self._adviser is not None:
-            close_ms = event.candle.open_time_ms + self._context.candle_ms
-            await self.adopt(await self._adviser.after_close(close_ms))
+        match event:
+            case Executed(execution):
+                await self._book(execution)
+            case CandleClosed(candle):
+                await self._on_close(candle.open_time_ms + self._context.candle_ms, event)
+            case StreamRestored():
+                await self._apply(event)
+                await self._reconcile()
+                await self._catch_up()
+            case _:
+                await self._apply(event)
         self._observer.moved(self.state)
 
+    async def _on_close(self, close_ms: int, event: CandleClosed) -> None:
+        await self._obey()
+        if self._adviser is not None:
+            await self.adopt(await self._adviser.before_close(close_ms))
+        await self._apply(event)
+        if self._adviser is not None:
+            await self.adopt(await self._adviser.after_close(close_ms))
+
     async def adopt(self, adopted: ParametersAdopted | None) -> None:
-        """Take new parameters for the next entry; None changes nothing."""
+        """Take new parameters for later closes; None changes nothing."""
         if adopted is None:
             return
         text = json.dumps({"params": params_as_dict(adopted.params), "has_edge": adopted.has_edge})
@@ -177,44 +193,61 @@ class LiveTradingEngine:
         pending = pending_entry(self.state, intents, executions)
         if pending is not None and await self._find(pending.request.link_id) is not None:
             self.state = replace(self.state, book=pending)
-        await self._obey()
         await self._reconcile()
+        await self._obey()
         await self._catch_up()
         self._observer.moved(self.state)
 
     def _adopt_last(self) -> None:
         params, has_edge = self._first
+        adopted_ms = self._clock.now_ms()
         last = self._journal.last_adoption()
         if last is not None:
             data = json.loads(last[1])
-            params, has_edge = params_from_dict(data["params"]), bool(data["has_edge"])
+            adopted_ms, params, has_edge = last[0], params_from_dict(data["params"]), bool(data["has_edge"])
         elif params is not None:
             text = json.dumps({"params": params_as_dict(params), "has_edge": has_edge})
-            self._journal.adopt(self._clock.now_ms(), text)
-        self.state = replace(self.state, params=params, has_edge=has_edge)
+            self._journal.adopt(adopted_ms, text)
+        self.state = replace(self.state, params=params, has_edge=has_edge, adopted_ms=adopted_ms)
 
     async def _reconcile(self) -> None:
         """Hold our view against the exchange's: book what was missed, then give an open short what it lacks."""
-        await self._book_missed()
-        entering = self.state.book
-        if isinstance(entering, Entering):
-            order = await self._find(entering.request.link_id)
-            if order is not None:
-                await self._apply(OrderChanged(order))
-        account = await self._book_missed()
-        check_position(self.state, account)
+        account = await self._agreed()
+        self.state = replace(self.state, halted="")
         book = self.state.book
         target = await self._find(book.target_id) if isinstance(book, Open) else None
         closing = await self._find(book.close_id) if isinstance(book, Open) and book.close_id else None
         self.state, commands = protect(self._context, self.state, account, target, closing)
         await self._carry_out(commands)
 
+    async def _agreed(self) -> AccountView:
+        """The account, once every execution is booked and both sides show one position.
+
+        An execution list may lag behind the position: it is asked again before that counts as a contradiction.
+        """
+        for wait_ms in (*ASK_AGAIN_MS, None):
+            account = await self._book_missed()
+            if isinstance(self.state.book, Entering):
+                order = await self._find(self.state.book.request.link_id)
+                if order is not None:
+                    await self._apply(OrderChanged(order))
+            try:
+                check_position(self.state, account)
+            except ExchangeError:
+                if wait_ms is None:
+                    raise
+                await wait(self._clock, wait_ms)
+                continue
+            break
+        return account
+
     async def _find(self, link: str) -> Order | None:
-        return await self._ask(lambda: self._exchange.find(link), f"order {link}")
+        return await ask(self._clock, lambda: self._exchange.find(link), f"order {link}")
 
     async def _catch_up(self) -> None:
         """Load the window; deal with a close that nobody dealt with, or remember its signal."""
-        candles = await self._ask(lambda: self._exchange.candles(self._context.keep_candles), "the candles")
+        count = candles_kept(self._context, self.state)
+        candles = await ask(self._clock, lambda: self._exchange.candles(count), "the candles")
         if not candles:
             return
         last = candles[-1]
@@ -286,16 +319,13 @@ class LiveTradingEngine:
 
     async def _place(self, request: OrderRequest, context: str) -> None:
         """Intent first, then the order, then what became of it. A lost answer is looked up, never repeated."""
+        await self._wait_between_closes(request)
         now = self._clock.now_ms()
         self._journal.intent(request, now, context)
         try:
             await self._exchange.place(request)
         except OrderRefusedError as refusal:
-            if refusal.code == "duplicate_link_id":  # an earlier try of ours did arrive
-                await self._look_up(request)
-                return
-            self._journal.outcome(request.link_id, "refused", now)
-            await self._apply(c.Refused(request, refusal.code, refusal.message))
+            await self._refused(request, refusal)
             return
         except OutcomeUnknownError:
             self._journal.outcome(request.link_id, "unknown", now)
@@ -303,9 +333,31 @@ class LiveTradingEngine:
             return
         self._journal.outcome(request.link_id, "accepted", now)
 
+    async def _refused(self, request: OrderRequest, refusal: OrderRefusedError) -> None:
+        if refusal.code == "duplicate_link_id":  # an earlier try of ours did arrive
+            await self._look_up(request)
+            return
+        self._journal.outcome(request.link_id, "refused", self._clock.now_ms())
+        if request.reduce_only:  # perhaps there is nothing left to reduce
+            await self._book_missed()
+        await self._apply(c.Refused(request, refusal.code, refusal.message))
+
+    async def _wait_between_closes(self, request: OrderRequest) -> None:
+        """A close that is repeated waits a little, longer each time of a burst."""
+        parsed = parse_link_id(request.link_id)
+        attempt = parsed[2] % CLOSE_BURST if parsed and request.purpose is Purpose.CLOSE else 0
+        if attempt:
+            wait_ms = ASK_AGAIN_MS[min(attempt, len(ASK_AGAIN_MS)) - 1]
+            await wait(self._clock, wait_ms)
+
     async def _look_up(self, request: OrderRequest) -> None:
         """Ask what became of an order, and book what came of it: its events may be lost with the answer."""
         order = await self._find(request.link_id)
+        for wait_ms in ARRIVES_WITHIN_MS:
+            if order is not None:
+                break
+            await wait(self._clock, wait_ms)
+            order = await self._find(request.link_id)
         now = self._clock.now_ms()
         self._journal.outcome(request.link_id, "accepted" if order else "not_found", now)
         if order is None:
@@ -317,53 +369,49 @@ class LiveTradingEngine:
     async def _book_missed(self) -> AccountView:
         """Book the executions that no event brought; returns the account they were read from."""
         since_ms = max((execution.time_ms for execution in self._booked.values()), default=0)
-        account = await self._ask(lambda: self._exchange.account(since_ms), "the account")
+        account = await ask(self._clock, lambda: self._exchange.account(since_ms), "the account")
         for execution in account.executions:
-            if self._book(execution):
-                await self._apply(Executed(execution))
+            await self._book(execution)
         return account
 
-    def _book(self, execution: Execution) -> bool:
-        """Write an execution down; False when it was booked before."""
-        if execution.exec_id in self._booked or not self._journal.execution(execution):
-            return False
+    async def _book(self, execution: Execution) -> None:
+        """Book an execution once, and act on it; decided first, so that what cannot be decided is not booked."""
+        if execution.exec_id in self._booked:
+            return
+        state = self.state
+        if isinstance(state.book, Flat) and execution.side is Side.SELL:
+            intents = {request.link_id: (request, text) for request, _, text, _ in self._journal.intents()}
+            state = with_intent(state, execution, intents)
+        state, commands = decide(self._context, state, Executed(execution))
+        self._journal.execution(execution)
         self._booked[execution.exec_id] = execution
-        return True
-
-    async def _ask(self, question: Callable[[], Awaitable[Answer]], what: str) -> Answer:
-        """Put a question that changes nothing until it is answered, about a minute long.
-
-        Raises:
-            ExchangeError: no answer came.
-        """
-        for wait_ms in ASK_AGAIN_MS:
-            try:
-                return await question()
-            except ExchangeError:
-                await self._clock.sleep_until_ms(self._clock.now_ms() + wait_ms)
-        raise ExchangeError(
-            f"The exchange does not say what became of {what}.",
-            "The stop rests on the exchange. Start again when it answers: the journal knows where to go on.",
-        )
+        self.state = state
+        await self._carry_out(commands)
 
     async def _amend_stop(self, trigger: int) -> None:
+        """Move the stop; when that fails, look where it stands before deciding anything."""
+        self._journal.event(self._clock.now_ms(), "amend_stop", json.dumps({"trigger_ticks": trigger}))
+        why = "the exchange did not answer"
         for wait_ms in ASK_AGAIN_MS:
             try:
                 await self._exchange.amend_stop(trigger)
             except OutcomeUnknownError:  # amending again is harmless
-                await self._clock.sleep_until_ms(self._clock.now_ms() + wait_ms)
+                await wait(self._clock, wait_ms)
                 continue
             except OrderRefusedError as refusal:
-                await self._apply(c.StopRefused(trigger, refusal.message))
+                why = refusal.message
+                break
             return
-        await self._apply(c.StopRefused(trigger, "the exchange did not answer"))
+        account = await self._book_missed()
+        standing = account.position.stop_ticks if account.position is not None else None
+        await self._apply(c.StopRefused(trigger, why, standing))
 
     async def _cancel(self, link: str) -> None:
         for wait_ms in ASK_AGAIN_MS:
             try:
                 await self._exchange.cancel(link)
             except OutcomeUnknownError:  # cancelling again is harmless
-                await self._clock.sleep_until_ms(self._clock.now_ms() + wait_ms)
+                await wait(self._clock, wait_ms)
                 continue
             except OrderRefusedError:
                 return

@@ -16,7 +16,7 @@ from your_short_trade_margin_call.rules.terms import NO_PRICE
 from your_short_trade_margin_call.trading import exits
 from your_short_trade_margin_call.trading.commands import AmendStop, Cancel, Command, Place, RecordTrade
 from your_short_trade_margin_call.trading.entries import wish_from_dict
-from your_short_trade_margin_call.trading.ids import link_id, parse_link_id
+from your_short_trade_margin_call.trading.ids import parse_link_id
 from your_short_trade_margin_call.trading.state import Context, EngineState, Entering, Flat, Open
 
 Intent = tuple[OrderRequest, int, str, str | None]
@@ -29,12 +29,20 @@ def fold_journal(
     entries = {request.link_id: (request, text) for request, _, text, _ in intents}
     trades: list[RecordTrade] = []
     for execution in executions:
-        if isinstance(state.book, Flat) and execution.link_id in entries:
-            state = replace(state, book=entering_from(*entries[execution.link_id]))
+        state = with_intent(state, execution, entries)
         state = _with_closing(state, execution, entries)
         state, commands = exits.on_execution(context, state, execution)
         trades += [command for command in commands if isinstance(command, RecordTrade)]
     return _with_latest_close(state, intents), tuple(trades)
+
+
+def with_intent(state: EngineState, execution: Execution, intents: dict[str, tuple[OrderRequest, str]]) -> EngineState:
+    """Before a fill of an entry of ours is booked: an entry given up for lost may have arrived after all."""
+    parsed = parse_link_id(execution.link_id)
+    if not isinstance(state.book, Flat) or parsed is None or parsed[1] is not Purpose.ENTRY:
+        return state
+    intent = intents.get(execution.link_id)
+    return state if intent is None else replace(state, book=entering_from(*intent))
 
 
 def entering_from(request: OrderRequest, context_text: str) -> Entering:
@@ -92,24 +100,19 @@ def protect(
     if stop is not None and account.position.stop_ticks != stop:
         commands.append(AmendStop(stop))
     book = replace(book, stop_on_exchange=stop)
-    if target is None or (target.status.is_final and target.filled_lots < target.lots):
-        book = replace(book, target_id=_next_target_id(context, book, target))
+    if target is None:  # the exchange never saw it: the same id
         commands.append(Place(exits.target_request(book), {}))
-    state = replace(state, book=book)
-    if book.close_id is not None and (closing is None or closing.status.is_final):
+    state = replace(state, book=replace(book, needs_target=False))
+    if target is not None and target.status.is_final and target.filled_lots < target.lots:
+        state, placing = exits.place_target(context, state, book)
+        commands += placing
+    book = state.book
+    if isinstance(book, Open) and book.close_id is not None and (closing is None or closing.status.is_final):
         attempts = book.close_attempts - (1 if closing is None else 0)
         reopened = replace(state, book=replace(book, close_id=None, close_attempts=attempts))
-        state, again = exits.close(context, reopened, book.close_reason)
+        state, again = exits.close(context, reopened, book.close_wanted or ExitReason.CLOSED)
         commands += again
     return state, tuple(commands)
-
-
-def _next_target_id(context: Context, book: Open, target: Order | None) -> str:
-    """The same id for a target the exchange never saw; the next attempt for one that was cancelled."""
-    parsed = parse_link_id(book.target_id)
-    if target is None or parsed is None:
-        return book.target_id
-    return link_id(context.symbol, book.candle_ms, Purpose.TARGET, parsed[2] + 1)
 
 
 def _with_closing(
@@ -144,4 +147,4 @@ def _closing(book: Open, request: OrderRequest, context_text: str) -> Open:
     parsed = parse_link_id(request.link_id)
     reason = ExitReason(json.loads(context_text)["reason"])
     attempts = 1 + (parsed[2] if parsed else 0)
-    return replace(book, close_id=request.link_id, close_reason=reason, close_attempts=attempts)
+    return replace(book, close_id=request.link_id, close_wanted=reason, close_attempts=attempts)

@@ -89,7 +89,9 @@ class Open:
     """An open short with its exits. Ticks, lots, USDT.
 
     `lots` is what is still open of `entered_lots`; `exit_value_ticks` the sum of lots times price bought
-    back so far. `target_id` and `close_id` are the orders of ours that rest or run.
+    back so far. `target_id` and `close_id` are the orders of ours that rest or run; `needs_target` when the
+    target was refused or lost, `close_wanted` when a close was decided but none is running. Both are tried
+    again at every opening quote, and so is a stop that is not where it belongs.
     """
 
     candle_ms: int
@@ -103,8 +105,9 @@ class Open:
     guards: Guards
     stop_on_exchange: int | None
     target_id: str
+    needs_target: bool = False
     close_id: str | None = None
-    close_reason: ExitReason = ExitReason.CLOSED
+    close_wanted: ExitReason | None = None
     close_attempts: int = 0
     extra_margin: float = 0.0
     funding: float = 0.0
@@ -118,17 +121,23 @@ Book = Flat | Entering | Open
 
 @dataclass(frozen=True, slots=True)
 class EngineState:
-    """Everything `decide` may look at besides the event. `window` holds the last closed candles."""
+    """Everything `decide` may look at besides the event.
+
+    `window` holds the last closed candles. `params` apply to closes after `adopted_ms`. `halted` says why
+    no entry is made until a restart has held everything against the exchange; empty when all is well.
+    """
 
     wallet: float
     tally: Tally
     params: StrategyParams | None = None
     has_edge: bool = True
+    adopted_ms: int = 0
     window: tuple[Candle, ...] = ()
     book: Book = field(default_factory=Flat)
     wish: Wish | None = None
     paused: bool = False
     flatten: bool = False
     connected: bool = True
+    halted: str = ""
     time_ms: int = 0
     price_ticks: float = 0.0
