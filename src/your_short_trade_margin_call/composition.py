@@ -11,11 +11,10 @@ from pathlib import Path
 
 from your_short_trade_margin_call import __version__
 from your_short_trade_margin_call.adapters.storage.controls import read_controls
-from your_short_trade_margin_call.adapters.storage.files import disk_error
 from your_short_trade_margin_call.adapters.storage.journal import SqliteJournal
 from your_short_trade_margin_call.adapters.storage.optimization_queue import OptimizationQueue, Owner
 from your_short_trade_margin_call.adapters.system_clock import ScaledClock, stopwatch_s
-from your_short_trade_margin_call.domain.errors import ArtefactError, BadInputError, EmptyCandlesError, ExchangeError
+from your_short_trade_margin_call.domain.errors import BadInputError, EmptyCandlesError, ExchangeError
 from your_short_trade_margin_call.domain.instrument import Instrument
 from your_short_trade_margin_call.domain.words import Account, MarketKind
 from your_short_trade_margin_call.main_engine import MainEngine, Parts
@@ -184,35 +183,13 @@ def make_trading_session(
     exchange = SimulatedExchange(contract, terms, settings.starting_balance, settings.candle_ms)
     clock = ScaledClock(start_ms, _speed(prepared))
     market = make_market(prepared.candles, float(prepared.instrument.tick_size))
-    journal = fresh_journal(request.paths.journal(request.symbol, request.account, prepared.market))
+    journal = SqliteJournal(request.paths.journal(request.symbol, request.account, prepared.market), afresh=True)
     parts.exchange = ReplayVenue(market, exchange, clock, start=first)
     parts.clock, parts.journal = clock, journal
     parts.observer, parts.on_optimized, parts.on_problem = observer, on_optimized, on_problem
     controls = request.paths.controls(request.symbol)
     parts.controls = lambda: _wishes(controls)
     return TradingSession(MainEngine(parts), journal, start_ms)
-
-
-def fresh_journal(path: Path) -> SqliteJournal:
-    """A new journal for a replayed or invented market, where every run begins at the same moment.
-
-    The last run's journal is kept beside it as ``.previous``.
-
-    Raises:
-        BusyError: another process writes this journal.
-    """
-    if path.exists():
-        try:
-            SqliteJournal(path).close()  # takes the lock: nobody else is writing it; folds the WAL into the file
-        except ArtefactError:  # corrupt: opening it has kept it aside already
-            return SqliteJournal(path)
-        try:
-            os.replace(path, path.with_suffix(".previous.sqlite"))
-            for suffix in ("-wal", "-shm"):
-                path.with_name(path.name + suffix).unlink(missing_ok=True)
-        except OSError as error:
-            raise disk_error(path, "kept aside", error) from error
-    return SqliteJournal(path)
 
 
 def _parts(prepared: Prepared) -> Parts:

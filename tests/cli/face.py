@@ -91,6 +91,18 @@ def candle_file(path: Path, days: float = 2.0, symbol: str = "BTCUSDT", seed: in
     return path
 
 
+def read_until(process: subprocess.Popen[str], text: str) -> str:
+    """What a process prints up to the line that holds `text`; fails when it ends before."""
+    assert process.stdout is not None
+    assert process.stderr is not None
+    printed = ""
+    for line in process.stdout:
+        printed += line
+        if text in line:
+            return printed
+    raise AssertionError(f"{text!r} never came; printed: {printed}\nerrors: {process.stderr.read()}")
+
+
 class Terminal:
     """A command at a terminal of 80 columns: what it shows so far, and a keyboard."""
 

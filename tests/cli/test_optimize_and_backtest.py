@@ -10,8 +10,8 @@ import pytest
 
 from tests.cli.face import MARK, Face, candle_file
 from your_short_trade_margin_call import BacktestEngine, Candles, Settings, StrategyParams
+from your_short_trade_margin_call.domain.trade_row import TRADE_COLUMNS
 from your_short_trade_margin_call.domain.words import ExitType
-from your_short_trade_margin_call.research.backtest_engine import TRADE_ROW
 
 FOUR = ("--lookback", "10", "--exit-type", "midpoint", "--risk-fraction", "0.5", "--take-profit-pct", "0.44%")
 
@@ -104,7 +104,7 @@ def test_backtest_is_the_engine_s_backtest(face: Face, candles: Path, tmp_path: 
     assert set(found) >= {"params", "metrics", "blocked", "trades", "symbol", "market", "facts"}
     with file.open(newline="") as lines:
         rows = list(csv.DictReader(lines))
-    assert tuple(rows[0]) == TRADE_ROW
+    assert tuple(rows[0]) == TRADE_COLUMNS
     assert [int(row["entry_time"]) for row in rows] == result.trades["entry_time"].to_list()
     assert [float(row["pnl_value"]) for row in rows] == result.trades["pnl_value"].to_list()
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.face import MARK, Face, command, terminal
+from tests.cli.face import MARK, Face, command, read_until, terminal
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs a pseudo-terminal")
 
@@ -99,10 +99,7 @@ def test_ctrl_c_at_a_question_leaves_nothing(face: Face) -> None:
 def test_a_signal_while_trading_ends_it_within_two_seconds(face: Face, number: int, reason: str) -> None:
     # At 60 times real time a candle takes three seconds: the engine is asleep when the signal comes.
     with face.start("BTC", "--speed", "60") as process:
-        assert process.stdout is not None
-        head = ""
-        while "Ctrl-C ends it" not in head:
-            head += process.stdout.readline()
+        head = read_until(process, "Ctrl-C ends it")
         time.sleep(0.7)
         process.send_signal(number)
         sent = time.monotonic()
@@ -117,10 +114,7 @@ def test_a_signal_while_trading_ends_it_within_two_seconds(face: Face, number: i
 
 def test_ctrl_c_while_compiling_ends_it_within_two_seconds(face: Face, tmp_path: Path) -> None:
     with face.start("BTC", NUMBA_CACHE_DIR=str(tmp_path / "empty")) as process:
-        assert process.stdout is not None
-        head = ""
-        while "First run of this version" not in head:
-            head += process.stdout.readline()
+        read_until(process, "First run of this version")
         time.sleep(0.5)
         process.send_signal(signal.SIGINT)
         sent = time.monotonic()
@@ -133,10 +127,7 @@ def test_ctrl_c_while_compiling_ends_it_within_two_seconds(face: Face, tmp_path:
 
 def test_status_looks_while_another_process_trades(face: Face) -> None:
     with face.start("BTC", "--speed", "600") as process:
-        assert process.stdout is not None
-        line = process.stdout.readline()
-        while " ENTRY " not in line:
-            line = process.stdout.readline()
+        read_until(process, " ENTRY ")
         (journal,) = face("status", "--json").json["pairs"][0]["journals"]
         assert journal["position"]["quantity"] == 0.021
         busy = face("trade", "BTC", "--for", "1s")

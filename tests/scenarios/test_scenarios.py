@@ -13,7 +13,8 @@ from tests.scenarios.exits import EXITS
 from tests.scenarios.funding import FUNDING
 from tests.scenarios.market_table import Scenario, Trade, read_market
 from tests.scenarios.usual_short import SIGNAL
-from your_short_trade_margin_call.research.backtest_engine import TRADE_ROW, BacktestEngine
+from your_short_trade_margin_call.domain.trade_row import TRADE_COLUMNS
+from your_short_trade_margin_call.research.backtest_engine import BacktestEngine
 
 SCENARIOS = [*EXITS, *DOUBTFUL, *ENTRIES, *FUNDING]
 
@@ -22,8 +23,8 @@ def assert_rows(rows: list[dict[str, Any]] | tuple[dict[str, Any], ...], expecte
     assert [row["exit_reason"] for row in rows] == [trade.reason for trade in expected]
     for row, trade in zip(rows, expected, strict=True):
         wanted = trade.row()
-        assert tuple(wanted) == TRADE_ROW
-        assert {name: row[name] for name in TRADE_ROW} == {
+        assert tuple(wanted) == TRADE_COLUMNS
+        assert {name: row[name] for name in TRADE_COLUMNS} == {
             name: pytest.approx(value, abs=5e-9) if isinstance(value, float) else value
             for name, value in wanted.items()
         }

@@ -10,6 +10,7 @@ import numpy as np
 
 from your_short_trade_margin_call.domain.instrument import Instrument
 from your_short_trade_margin_call.domain.params import StrategyParams
+from your_short_trade_margin_call.domain.trade_row import TRADE_COLUMNS, ClosedTrade
 from your_short_trade_margin_call.domain.words import ExitReason, TargetSource
 from your_short_trade_margin_call.market.candles import Candles
 from your_short_trade_margin_call.market.instruments import find_instrument
@@ -32,27 +33,6 @@ if TYPE_CHECKING:
     import polars
     from numpy.typing import NDArray
 
-TRADE_ROW = (
-    "entry_time",
-    "exit_time",
-    "entry_price",
-    "exit_price",
-    "quantity",
-    "leverage",
-    "target_price",
-    "target_source",
-    "liquidation_price",
-    "margin_call_price",
-    "entry_fee",
-    "exit_fee",
-    "funding",
-    "pnl_value",
-    "pnl_pct",
-    "exit_reason",
-    "balance_after",
-)
-"""Columns of a trade row, in order (also of ``--trades FILE.csv``)."""
-
 
 @dataclass(frozen=True)
 class BacktestResult:
@@ -69,13 +49,13 @@ class BacktestResult:
 
     @cached_property
     def trades(self) -> polars.DataFrame:
-        """One row a trade (TRADE_ROW); times are UTC ms of the candle the fill happened in."""
+        """One row a trade (TRADE_COLUMNS); times are UTC ms of the candle the fill happened in."""
         import polars as pl
 
         text = {"target_source", "exit_reason"}
         types = {
             name: pl.String if name in text else pl.Int64 if name.endswith("_time") else pl.Float64
-            for name in TRADE_ROW
+            for name in TRADE_COLUMNS
         }
         return pl.DataFrame(list(self.rows), schema=types, orient="row")
 
@@ -172,22 +152,22 @@ def _trade_row(
     """A kernel's trade row in USDT, base coin and UTC ms."""
     trade = dict(zip(kernel.TRADE_COLUMNS, raw.tolist(), strict=True))
     margin_call = trade["margin_call_ticks"]
-    return {
-        "entry_time": int(time_ms[int(trade["entry_index"])]),
-        "exit_time": int(time_ms[int(trade["exit_index"])]),
-        "entry_price": instrument.price(trade["entry_ticks"]),
-        "exit_price": instrument.price(trade["exit_ticks"]),
-        "quantity": instrument.quantity(int(trade["lots"])),
-        "leverage": trade["leverage"],
-        "target_price": instrument.price(trade["target_ticks"]),
-        "target_source": str(TargetSource.from_code(int(trade["target_source"]))),
-        "liquidation_price": instrument.price(trade["liquidation_ticks"]),
-        "margin_call_price": None if margin_call >= NO_PRICE else instrument.price(margin_call),
-        "entry_fee": trade["entry_fee"],
-        "exit_fee": trade["exit_fee"],
-        "funding": trade["funding"],
-        "pnl_value": trade["pnl_value"],
-        "pnl_pct": 100.0 * trade["pnl_value"] / start,
-        "exit_reason": str(ExitReason.from_code(int(trade["exit_reason"]))),
-        "balance_after": trade["balance_after"],
-    }
+    closed = ClosedTrade(
+        entry_time=int(time_ms[int(trade["entry_index"])]),
+        exit_time=int(time_ms[int(trade["exit_index"])]),
+        entry_ticks=trade["entry_ticks"],
+        exit_ticks=trade["exit_ticks"],
+        lots=int(trade["lots"]),
+        leverage=trade["leverage"],
+        target_ticks=trade["target_ticks"],
+        target_source=TargetSource.from_code(int(trade["target_source"])),
+        liquidation_ticks=trade["liquidation_ticks"],
+        margin_call_ticks=None if margin_call >= NO_PRICE else margin_call,
+        entry_fee=trade["entry_fee"],
+        exit_fee=trade["exit_fee"],
+        funding=trade["funding"],
+        pnl_value=trade["pnl_value"],
+        exit_reason=ExitReason.from_code(int(trade["exit_reason"])),
+        balance_after=trade["balance_after"],
+    )
+    return closed.as_row(instrument, start)

@@ -34,7 +34,18 @@ METRIC_COLUMNS = (
     "quantity_clamped",
     "candles_held",
 )
-_WHOLE = frozenset(METRIC_COLUMNS[9:12] + METRIC_COLUMNS[14:])
+COUNTS = (
+    "wins",
+    "losses",
+    "trades",
+    "margin_calls",
+    "liquidations",
+    "end_of_data",
+    "leverage_clamped",
+    "quantity_clamped",
+    "candles_held",
+)
+"""The metrics that are whole numbers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,5 +113,5 @@ def metrics_row(columns: dict[str, NDArray[np.float64]], row: int) -> Metrics:
     values: dict[str, float | int | None] = {}
     for name, column in columns.items():
         value = float(column[row])
-        values[name] = None if np.isnan(value) else int(value) if name in _WHOLE else value
+        values[name] = None if np.isnan(value) else int(value) if name in COUNTS else value
     return Metrics(**values)  # type: ignore[arg-type]

@@ -15,7 +15,7 @@ import numpy as np
 from your_short_trade_margin_call.domain.params import StrategyParams
 from your_short_trade_margin_call.domain.words import BlockReason
 from your_short_trade_margin_call.research import trial_kernel as kernel
-from your_short_trade_margin_call.research.metrics import Metrics, metric_columns, metrics_row
+from your_short_trade_margin_call.research.metrics import COUNTS, Metrics, metric_columns, metrics_row
 from your_short_trade_margin_call.research.selection import rank
 from your_short_trade_margin_call.rules.market_arrays import MarketArrays
 from your_short_trade_margin_call.rules.terms import Contract, Terms, Trial, make_trial
@@ -75,8 +75,7 @@ class Sweep:
             **{f"blocked_{reason}": self.blocked[:, reason.code] for reason in BlockReason},
         }
         frame = pl.DataFrame(data).with_columns(pl.col("rr_ratio").fill_nan(None))
-        whole = ("wins", "losses", "trades", *list(self.columns)[14:])
-        frame = frame.with_columns(pl.col(name).cast(pl.Int64) for name in whole)
+        frame = frame.with_columns(pl.col(name).cast(pl.Int64) for name in COUNTS)
         return frame[self.order]
 
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from your_short_trade_margin_call.domain.messages import Execution, Order, OrderRequest
+from your_short_trade_margin_call.domain.trade_row import ClosedTrade
 from your_short_trade_margin_call.domain.words import (
     BlockReason,
     ExecutionKind,
@@ -331,27 +332,26 @@ def _reason(book: Open, execution: Execution) -> ExitReason:
 
 def trade_row(context: Context, book: Open, reason: ExitReason, exit_ms: int, wallet: float) -> dict[str, Any]:
     """A closed short as a trade row (the columns of a backtest's)."""
-    instrument = context.instrument
     margin_call = book.guards.margin_call
-    return {
-        "entry_time": book.candle_ms,
-        "exit_time": exit_ms,
-        "entry_price": instrument.price(book.entry_ticks),
-        "exit_price": instrument.price(book.exit_value_ticks / book.entered_lots),
-        "quantity": instrument.quantity(book.entered_lots),
-        "leverage": book.leverage,
-        "target_price": instrument.price(book.target.ticks),
-        "target_source": str(TargetSource.from_code(book.target.source)),
-        "liquidation_price": instrument.price(book.guards.liquidation),
-        "margin_call_price": None if margin_call == NO_PRICE else instrument.price(margin_call),
-        "entry_fee": book.entry_fee,
-        "exit_fee": book.exit_fee,
-        "funding": book.funding,
-        "pnl_value": book.pnl,
-        "pnl_pct": 100.0 * book.pnl / context.starting_balance,
-        "exit_reason": str(reason),
-        "balance_after": wallet,
-    }
+    closed = ClosedTrade(
+        entry_time=book.candle_ms,
+        exit_time=exit_ms,
+        entry_ticks=book.entry_ticks,
+        exit_ticks=book.exit_value_ticks / book.entered_lots,
+        lots=book.entered_lots,
+        leverage=book.leverage,
+        target_ticks=book.target.ticks,
+        target_source=TargetSource.from_code(book.target.source),
+        liquidation_ticks=book.guards.liquidation,
+        margin_call_ticks=None if margin_call == NO_PRICE else margin_call,
+        entry_fee=book.entry_fee,
+        exit_fee=book.exit_fee,
+        funding=book.funding,
+        pnl_value=book.pnl,
+        exit_reason=reason,
+        balance_after=wallet,
+    )
+    return closed.as_row(context.instrument, context.starting_balance)
 
 
 def _entry_news(context: Context, entering: Entering, book: Open) -> dict[str, Any]:

@@ -24,6 +24,7 @@ from your_short_trade_margin_call.adapters.storage.files import acquire_lock, di
 from your_short_trade_margin_call.adapters.storage.journal_file import (
     MEMORY,
     SPACE_CURE,
+    keep_previous,
     open_for_reading,
     open_for_writing,
     open_memory,
@@ -31,6 +32,7 @@ from your_short_trade_margin_call.adapters.storage.journal_file import (
 from your_short_trade_margin_call.adapters.storage.wallet import wallet_change
 from your_short_trade_margin_call.domain.errors import BrokenInvariantError, BusyError, DiskError
 from your_short_trade_margin_call.domain.messages import Execution, OrderRequest
+from your_short_trade_margin_call.domain.trade_row import TRADE_COLUMNS
 from your_short_trade_margin_call.domain.words import ExecutionKind
 
 Hook = Callable[[str], None]
@@ -56,6 +58,7 @@ class SqliteJournal:
     Args:
         path: the file; made, with its folders, when it is not there. ``":memory:"`` keeps all in memory.
         read_only: look only; needs no lock and never moves a corrupt file.
+        afresh: begin an empty journal; one that is there is kept beside it as ``NAME.previous.sqlite``.
         before_write: a seam for tests, called with the name of the method before each write. What it raises
             comes out of the method (an OSError as DiskError): a process killed there, or a full disk.
         after_write: the same, once the write is committed.
@@ -71,6 +74,7 @@ class SqliteJournal:
         path: Path | str,
         *,
         read_only: bool = False,
+        afresh: bool = False,
         before_write: Hook | None = None,
         after_write: Hook | None = None,
     ) -> None:
@@ -86,6 +90,8 @@ class SqliteJournal:
         else:
             self._lock = _lock(self._path)
             try:
+                if afresh:
+                    keep_previous(self._path)
                 self._connection = open_for_writing(self._path)
             except BaseException:
                 self._lock.release()
@@ -138,7 +144,7 @@ class SqliteJournal:
 
     def trade(self, row: dict[str, object]) -> None:
         """A closed round trip, with the columns of a trade row (and any more); once per entry time."""
-        known = {column: row.get(column) for column in schema.TRADE_COLUMNS}
+        known = {column: row.get(column) for column in TRADE_COLUMNS}
         more = {column: plain(value) for column, value in row.items() if column not in known}
         self._write("trade", {**known, "more": json.dumps(more, default=str)})
 
@@ -179,7 +185,7 @@ class SqliteJournal:
     def trades(self) -> list[dict[str, Any]]:
         """All closed round trips in the order they were written, by column."""
         rows = self._rows("SELECT * FROM trades ORDER BY seq")
-        return [{**{name: row[name] for name in schema.TRADE_COLUMNS}, **json.loads(row["more"])} for row in rows]
+        return [{**{name: row[name] for name in TRADE_COLUMNS}, **json.loads(row["more"])} for row in rows]
 
     def trade_times(self) -> set[int]:
         """Entry times of all trades written down."""

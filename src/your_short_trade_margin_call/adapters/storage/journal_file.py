@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -54,6 +55,25 @@ def open_for_writing(path: Path) -> sqlite3.Connection:
     except OSError as error:
         raise disk_error(path, "opened", error) from error
     return connection
+
+
+def keep_previous(path: Path) -> None:
+    """Move a journal aside as ``NAME.previous.sqlite``, over the one kept before. The caller holds its lock.
+
+    Raises:
+        DiskError: it could not be moved.
+    """
+    if not path.exists():
+        return
+    try:
+        open_for_writing(path).close()  # folds the WAL into the file
+        os.replace(path, path.with_suffix(".previous.sqlite"))
+        for suffix in _WAL_FILES:
+            path.with_name(path.name + suffix).unlink(missing_ok=True)
+    except ArtefactError:  # corrupt: opening it has kept it aside already
+        return
+    except OSError as error:
+        raise disk_error(path, "kept aside", error) from error
 
 
 def open_for_reading(path: Path) -> sqlite3.Connection:

@@ -45,26 +45,6 @@ TABLES = (
     "CREATE TABLE adoptions (seq INTEGER PRIMARY KEY, time_ms INTEGER NOT NULL, params TEXT NOT NULL)",
 )
 
-TRADE_COLUMNS = (
-    "entry_time",
-    "exit_time",
-    "entry_price",
-    "exit_price",
-    "quantity",
-    "leverage",
-    "target_price",
-    "target_source",
-    "liquidation_price",
-    "margin_call_price",
-    "entry_fee",
-    "exit_fee",
-    "funding",
-    "pnl_value",
-    "pnl_pct",
-    "exit_reason",
-    "balance_after",
-)
-
 # One statement a write, by the name that the test hooks hear.
 WRITES = {
     "intent": """INSERT INTO intents (link_id, purpose, side, order_type, lots, price_ticks, trigger_ticks,
