@@ -97,12 +97,13 @@ class Order(NamedTuple):
 
 @st.composite
 def small_orders(draw: st.DrawFn) -> Order:
-    """Coarse lots, low tiers: at most some hundred candidates, so that all of them can be tried."""
+    """Coarse lots, low tiers whose leverage caps fall: at most some hundred candidates, so all of them can be tried."""
     mid = float(draw(st.integers(1, 400)))
     lot_value = draw(st.sampled_from((0.5, 1.0, 3.0, 20.0)))
     lot, budget = lot_value / mid, draw(st.floats(0.01, 100.0))
     tiers, limit, mmr = [], 0.0, 0.005
-    for cap in sorted(draw(st.lists(st.sampled_from((1.0, 2.0, 5.0, 12.5, 25.0, 75.0)), min_size=1)), reverse=True):
+    caps = draw(st.lists(st.sampled_from((1.0, 2.0, 5.0, 12.5, 25.0, 75.0)), min_size=1, max_size=6))
+    for cap in sorted(caps, reverse=True):
         limit += lot_value * draw(st.integers(1, 60)) * draw(st.sampled_from((1.0, 0.77)))
         tiers.append((limit, mmr, cap, 0.0))
         mmr += 0.0025
