@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from your_short_trade_margin_call.domain.words import BlockReason, ExitType, TargetSource
 from your_short_trade_margin_call.market.candles import Candles
-from your_short_trade_margin_call.research.trial_kernel import find_signals, peak_ages
+from your_short_trade_margin_call.research.signal_kernel import find_signals, peak_ages
 from your_short_trade_margin_call.rules import costs, entry, grid, position, sizing
 from your_short_trade_margin_call.rules.market_arrays import MarketArrays, make_market
 from your_short_trade_margin_call.rules.signal import Levels, is_failed_peak, levels_before

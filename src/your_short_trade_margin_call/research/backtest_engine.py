@@ -16,6 +16,7 @@ from your_short_trade_margin_call.market.candles import Candles
 from your_short_trade_margin_call.market.instruments import find_instrument
 from your_short_trade_margin_call.research import trial_kernel as kernel
 from your_short_trade_margin_call.research.metrics import Metrics, metric_columns, metrics_row
+from your_short_trade_margin_call.research.signal_kernel import find_signals, peak_ages
 from your_short_trade_margin_call.research.sweep import (
     Progress,
     Sweep,
@@ -102,7 +103,7 @@ class BacktestEngine:
         params = with_defaults(params, self.settings)
         _require_candles(candles, params.highest_high_lookback)
         market, contract, terms = self._inputs(candles)
-        signals = kernel.find_signals(market, params.highest_high_lookback, kernel.peak_ages(market.high))
+        signals = find_signals(market, params.highest_high_lookback, peak_ages(market.high))
         start = self.settings.starting_balance
         trial = make_trial(params)
         summary, blocked, trades, equity = simulate(

@@ -17,6 +17,7 @@ from your_short_trade_margin_call.domain.words import BlockReason
 from your_short_trade_margin_call.research import trial_kernel as kernel
 from your_short_trade_margin_call.research.metrics import COUNTS, Metrics, metric_columns, metrics_row
 from your_short_trade_margin_call.research.selection import rank
+from your_short_trade_margin_call.research.signal_kernel import Signals, find_signals, peak_ages
 from your_short_trade_margin_call.rules.market_arrays import MarketArrays
 from your_short_trade_margin_call.rules.terms import Contract, Terms, Trial, make_trial
 from your_short_trade_margin_call.settings import ParameterGrid, Settings
@@ -146,10 +147,10 @@ def _submit(
     summary: NDArray[np.float64],
     blocked: NDArray[np.int64],
 ) -> list[Future[int]]:
-    ages = kernel.peak_ages(market.high)
+    ages = peak_ages(market.high)
     futures = []
     for lookback, rows in _by_lookback(trials):
-        signals = kernel.find_signals(market, lookback, ages)
+        signals = find_signals(market, lookback, ages)
         for chunk in (rows[k : k + _CHUNK] for k in range(0, len(rows), _CHUNK)):
             chosen = [trials[row] for row in chunk]
             run = _chunk_runner(market, contract, terms, lookback, signals, chosen, starting_balance)
@@ -169,7 +170,7 @@ def _chunk_runner(
     contract: Contract,
     terms: Terms,
     lookback: int,
-    signals: kernel.Signals,
+    signals: Signals,
     trials: list[Trial],
     starting_balance: float,
 ) -> Callable[[NDArray[np.int64], NDArray[np.float64], NDArray[np.int64]], int]:
@@ -187,7 +188,7 @@ def simulate(
     contract: Contract,
     terms: Terms,
     lookback: int,
-    signals: kernel.Signals,
+    signals: Signals,
     trials: list[Trial],
     starting_balance: float,
     keep_trades: bool = False,
