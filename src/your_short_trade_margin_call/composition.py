@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -119,7 +120,24 @@ def prepare(request: Request) -> Prepared:
     assumed = instrument.tiers_source == "assumed"
     if assumed:
         notices += (f"Risk tiers of {request.symbol} are assumed: maintenance margin 0.5 %, no deduction.",)
-    return Prepared(request, market, instrument, candles, notices + candles.quality.notes)
+    notices += candles.quality.notes + _doubts(request, instrument, candles)
+    return Prepared(request, market, instrument, candles, notices)
+
+
+def _doubts(request: Request, instrument: Instrument, candles: Candles) -> tuple[str, ...]:
+    """What looks wrong about the candles without being a defect of theirs."""
+    doubts: list[str] = []
+    named = re.search(r"([A-Z0-9]{2,20}USDT)(?![A-Z0-9])", request.candles.name) if request.candles else None
+    if named is not None and named[1] != request.symbol:
+        doubts.append(f"The file's name speaks of {named[1]}; it is read as {request.symbol}.")
+    steps = candles.close / float(instrument.tick_size)
+    off = float((abs(steps - steps.round()) > 1e-6).mean()) if len(candles) else 0.0
+    if off > 0.01:
+        doubts.append(
+            f"{off:.0%} of the closes lie between two ticks of {instrument.tick_size} USDT: are these candles of "
+            f"{request.symbol}? They are used as they are."
+        )
+    return tuple(doubts)
 
 
 def load_instrument(request: Request) -> Instrument:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 import hashlib
 import json
+import math
 import os
 import re
 import tomllib
@@ -21,6 +22,10 @@ from your_short_trade_margin_call.domain.errors import SettingError
 from your_short_trade_margin_call.domain.words import ExitType
 
 CANDLE_MS = 180_000
+LONGEST_MS = 3_650 * 86_400_000
+"""Ten years: no duration is longer."""
+MOST_TRIALS = 1_000_000
+"""The largest grid of one sweep."""
 MINUTE_MS = 60_000
 ENVIRONMENT_PREFIX = "SHORTEST_PEAK_"
 
@@ -33,7 +38,10 @@ _NOT_SETTINGS = {"data_dir"}
 def parse_fraction(value: object) -> object:
     """``0.44%`` as 0.0044; anything else unchanged."""
     if isinstance(value, str) and value.strip().endswith("%"):
-        return float(value.strip()[:-1]) / 100.0
+        try:
+            return float(value.strip()[:-1]) / 100.0
+        except ValueError:
+            raise ValueError("a fraction is written 0.0044 or 0.44%") from None
     return value
 
 
@@ -41,12 +49,14 @@ def parse_duration_ms(value: object) -> object:
     """``12h`` as 43,200,000; a plain number is milliseconds already; anything else unchanged."""
     if isinstance(value, str) and (match := _DURATION.match(value)):
         return round(float(match[1]) * _UNITS_MS[match[2]])
+    if isinstance(value, str) and not value.strip().isdigit():
+        raise ValueError("a duration is written 12h, 90m, 30s or 2d")
     return value
 
 
 Model = TypeVar("Model", bound=BaseModel)
 Fraction = Annotated[float, BeforeValidator(parse_fraction)]
-DurationMs = Annotated[int, BeforeValidator(parse_duration_ms)]
+DurationMs = Annotated[int, Field(le=LONGEST_MS), BeforeValidator(parse_duration_ms)]
 
 
 class _Frozen(BaseModel):
@@ -78,13 +88,18 @@ class ParameterGrid(_Frozen):
             SettingError: the file cannot be read or names something unknown.
         """
         raw = read_toml(path)
-        return validated(cls, {name: _expand(name, value) for name, value in raw.get("grid", raw).items()})
+        axes = raw.get("grid", raw)
+        if not isinstance(axes, dict):
+            raise SettingError(f"{path}: grid is not a table.", "Begin it with [grid], then one line an axis.")
+        return validated(cls, {name: _expand(name, value) for name, value in axes.items()})
 
     def model_post_init(self, _context: Any) -> None:
         """Refuse empty axes: a sweep of nothing has no best."""
         for name, values in self.__dict__.items():
             if not values:
                 raise SettingError(f"The grid's {name} is empty.", "Give it at least one value.")
+        if len(self) > MOST_TRIALS:
+            raise SettingError(f"The grid has {len(self):,} trials; {MOST_TRIALS:,} is the most.", "Make it coarser.")
 
 
 class Settings(_Frozen):
@@ -148,7 +163,8 @@ def validated(model: type[Model], values: dict[str, Any]) -> Model:
             near = difflib.get_close_matches(name, list(model.model_fields), n=1)
             cure = f"Did you mean {near[0]}?" if near else f"Known: {', '.join(model.model_fields)}."
             raise SettingError(f"There is no setting called {name!r}.", cure) from None
-        raise SettingError(f"{name}={first['input']!r} does not fit:", f"{first['msg']}.") from None
+        reason = str(first["msg"]).removeprefix("Value error, ")
+        raise SettingError(f"{name}={first['input']!r} does not fit:", f"{reason}.") from None
     except (ValueError, TypeError) as error:
         raise SettingError("A setting cannot be read:", f"{error}.") from None
 
@@ -219,7 +235,9 @@ def _expand(name: str, value: Any) -> Any:
         start, stop, step = (float(parse_fraction(value[key])) for key in ("start", "stop", "step"))  # type: ignore[arg-type]
     except (KeyError, TypeError, ValueError):
         raise SettingError(f"The grid's {name} is not a range.", "Write {start=10, stop=70, step=10}.") from None
-    if step <= 0 or stop < start or (stop - start) / step > 1e6:
+    if not all(map(math.isfinite, (start, stop, step))) or step <= 0 or stop < start:
         raise SettingError(f"The grid's {name} is not a range.", "It needs step > 0 and stop >= start.")
+    if (stop - start) / step >= MOST_TRIALS:
+        raise SettingError(f"The grid's {name} has more than {MOST_TRIALS:,} values.", "Make its step larger.")
     steps = [round(start + k * step, 12) for k in range(int((stop - start) / step + 1e-9) + 1)]
     return [int(x) if name == "highest_high_lookback" and x == int(x) else x for x in steps]

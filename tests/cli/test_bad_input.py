@@ -26,7 +26,7 @@ BAD = [
     ("BTC --speed 0", 2, "--speed 0", "max"),
     ("BTC --for 60", 2, "--for 60", "30s"),
     ("BTC --for -5s", 2, "--for -5s", "30s"),
-    ("BTC --reoptimize soon", 2, "reoptimize='soon'", "valid integer"),
+    ("BTC --reoptimize soon", 2, "reoptimize='soon'", "12h, 90m, 30s or 2d"),
     ("optimize BTC --set leverge=3", 2, "'leverge'", "leverage"),
     ("optimize BTC --set leverage=abc", 2, "leverage='abc'", "valid number"),
     ("optimize BTC --set leverage=0", 2, "leverage='0'", "greater than or equal to 1"),

@@ -344,3 +344,20 @@ def test_a_long_hole_in_minutes_stays_a_hole() -> None:
     candles = Candles.from_columns("BTCUSDT", *minutes.values())
     assert (len(candles), candles.gaps, candles.missing) == (4, 1, 48)
     assert candles.quality.partial_buckets_dropped == 0
+
+
+@pytest.mark.parametrize("column", ["high", "low", "open"])
+def test_a_price_no_market_made(column: str) -> None:
+    time_ms = [180_000 * k for k in range(5_000_000, 5_000_010)]
+    prices = {name: [100.0] * 10 for name in ("open", "high", "low", "close")}
+    prices[column][4] = 0.01 if column == "low" else 1e30
+    prices["high"][4] = max(prices["high"][4], prices[column][4])
+    with pytest.raises(errors.ImplausiblePriceError, match="20 times"):
+        Candles.from_columns("BTCUSDT", time_ms, **prices)
+
+
+def test_far_apart_across_a_gap_is_history_not_a_defect() -> None:
+    time_ms = [900_000_000_000, 900_000_180_000, 990_000_000_000]
+    prices = [1.0, 1.0, 50.0]
+    candles = Candles.from_columns("BTCUSDT", time_ms, prices, prices, prices, prices)
+    assert candles.gaps == 1

@@ -204,3 +204,13 @@ def test_a_sweep_table_is_written_whole_or_not_at_all(paths: Paths, monkeypatch:
             write_sweep_table(path, table.head(1))
     assert pl.read_parquet(path).equals(table)
     assert os.listdir(path.parent) == ["sweep.parquet"]
+
+
+@pytest.mark.parametrize("content", ['{"my": "notes"}', '{"schema_version": 1}', '{"schema_version": 1, "a": [NaN]}'])
+def test_somebody_elses_json_is_kept_aside_not_overwritten(content: str, tmp_path: Path) -> None:
+    paths = Paths(tmp_path)
+    paths.best_params.write_text(content)
+    saved = save_best_params(paths, a_document())
+    kept = [path for path in tmp_path.iterdir() if "corrupt" in path.name]
+    assert [path.read_text() for path in kept] == [content]
+    assert any("kept aside" in note for note in saved.notes)

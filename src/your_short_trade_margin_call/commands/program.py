@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 import json
 import os
+import signal
 import sys
 import traceback
 from collections.abc import Iterable, Sequence
@@ -41,6 +42,8 @@ class Program(TyperGroup):
         """Run the command line `args` and leave the process with its exit code."""
         arguments = list(sys.argv[1:] if args is None else args)
         teller = _Teller(as_json="--json" in arguments, with_traceback="--debug" in arguments)
+        # A polite kill is heard like Ctrl-C, from the first moment on.
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
         try:
             code = super().main(arguments, NAME, standalone_mode=False)
             sys.stdout.flush()
@@ -60,6 +63,8 @@ class Program(TyperGroup):
         except Exception as error:  # whatever it is, it is ours: say so, and keep the evidence
             teller.tell_defect(error)
             code = DEFECT
+        if code == INTERRUPTED:
+            teller.tell_json("Interrupted", "Stopped before there was a result.", "Run it again.")
         sys.exit(code if isinstance(code, int) else 0)
 
     def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:  # type: ignore[override]
@@ -136,6 +141,10 @@ class _Teller:
         if self.with_traceback:
             traceback.print_exc()
         sys.stderr.write(f"error: {message}\n" + (f"       {cure}\n" if cure else ""))
+        self.tell_json(kind, message, cure)
+
+    def tell_json(self, kind: str, message: str, cure: str) -> None:
+        """One JSON object on stdout, for those who asked for one."""
         if self.as_json:
             document = {"error": {"kind": kind, "message": message, "cure": cure}}
             sys.stdout.write(json.dumps(document, indent=2) + "\n")

@@ -111,7 +111,10 @@ def parse_time(text: str, option: str) -> int:
     Raises:
         SettingError: it has no unit, or is 0.
     """
-    duration = parse_duration_ms(text)
+    try:
+        duration = parse_duration_ms(text)
+    except ValueError:
+        duration = None
     if not isinstance(duration, int) or duration <= 0:
         raise SettingError(f"{option} {text} cannot be read.", "Write a number with its unit: 30s, 90m, 2h or 1d.")
     return duration

@@ -78,6 +78,10 @@ class HighBelowLowError(CandleError):
     """A candle's high is below its low, or open or close lie outside them."""
 
 
+class ImplausiblePriceError(CandleError):
+    """A price is so far from its neighbours that no market made it."""
+
+
 class DisorderError(CandleError):
     """Candles are not in order of time."""
 

@@ -14,6 +14,7 @@ from your_short_trade_margin_call.domain.errors import (
     DuplicateCandleError,
     EmptyCandlesError,
     HighBelowLowError,
+    ImplausiblePriceError,
     MisalignedError,
     NotPositiveError,
     TimeframeError,
@@ -36,6 +37,10 @@ from your_short_trade_margin_call.settings import CANDLE_MS, MINUTE_MS
 
 MINUTES_PER_CANDLE = CANDLE_MS // MINUTE_MS
 PRICES = ("open", "high", "low", "close")
+
+
+IMPLAUSIBLE = 20.0
+"""No candle spans, and no candle opens away from the last, by this factor."""
 
 
 class Ohlc(NamedTuple):
@@ -82,6 +87,7 @@ def clean(raw: Mapping[str, ArrayLike], what: str, timeframe_ms: int | None = No
     check_finite(columns, times, what)
     keep = distinct_rows(times, columns, what)
     check_prices(times, columns, what)
+    check_plausible(times, columns, what)
     rows = Ohlc(times, **columns).take(keep)
     dropped = len(times) - len(rows.time_ms)
     timeframe_ms = _stated(rows.time_ms, timeframe_ms, what) if timeframe_ms else detect_timeframe(rows.time_ms, what)
@@ -109,6 +115,25 @@ def check_prices(time_ms: Times, columns: Mapping[str, Floats], what: str) -> No
                 f"{place(what, row, time_ms)}: {wrong} (low {low[row]:.12g}, high {high[row]:.12g}).",
                 "Remove the row (a gap is allowed) or fetch it again.",
             )
+
+
+def check_plausible(time_ms: Times, columns: Mapping[str, Floats], what: str) -> None:
+    """Refuse a candle that spans, or without a gap opens away from the close before it by, a factor `IMPLAUSIBLE`.
+
+    Raises:
+        ImplausiblePriceError: naming the first by row and time.
+    """
+    spans = columns["high"] / columns["low"]
+    steps = np.ones(len(time_ms))
+    together = np.diff(time_ms) <= CANDLE_MS
+    steps[1:][together] = (columns["open"][1:] / columns["close"][:-1])[together]
+    wild = (spans > IMPLAUSIBLE) | (steps > IMPLAUSIBLE) | (steps < 1 / IMPLAUSIBLE)
+    if (row := first_true(wild)) >= 0:
+        raise ImplausiblePriceError(
+            f"{place(what, row, time_ms)}: a price is {IMPLAUSIBLE:g} times another beside it "
+            f"(low {columns['low'][row]:.6g}, high {columns['high'][row]:.6g}).",
+            "Remove the row (a gap is allowed) or fetch it again.",
+        )
 
 
 def check_rows(time_ms: Times, columns: Mapping[str, Floats], step_ms: int, what: str) -> None:

@@ -134,9 +134,15 @@ def _make_way(path: Path) -> list[str]:
     if moved := make_way(path):
         return [f"{path} was corrupt; it was kept aside as {moved}."]
     existing = read_json(path)
-    if existing is None or not _is_newer(existing):
+    if existing is None:
         return []
-    return [f"{path} was written by a newer program; it was kept aside as {set_aside(path)}."]
+    if _is_newer(existing):
+        return [f"{path} was written by a newer program; it was kept aside as {set_aside(path)}."]
+    try:
+        _check(existing, path)
+    except ArtefactError:
+        return [f"{path} was not written by this program; it was kept aside as {set_aside(path)}."]
+    return []
 
 
 def _holds_real(path: Path) -> bool:

@@ -1,0 +1,87 @@
+"""Settings: three layers, one name each, and errors that say what was meant."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from your_short_trade_margin_call.domain.errors import SettingError
+from your_short_trade_margin_call.settings import (
+    MOST_TRIALS,
+    ParameterGrid,
+    Settings,
+    load_settings,
+    parse_assignments,
+)
+
+
+def test_file_then_environment_then_command_line(tmp_path: Path) -> None:
+    file = tmp_path / "mine.toml"
+    file.write_text('leverage = 2\nseed = 1\nspread_bps = 4\nmargin_call_at = "80%"\n')
+    environment = {"SHORTEST_PEAK_SEED": "2", "SHORTEST_PEAK_SPREAD_BPS": "5", "PATH": "x"}
+    settings = load_settings(file, parse_assignments(["spread_bps=6"]), environment)
+    assert (settings.leverage, settings.seed, settings.spread_bps, settings.margin_call_at) == (2.0, 2, 6.0, 0.8)
+
+
+@pytest.mark.parametrize(("first", "second"), [("starting_balance", "balance"), ("balance", "starting_balance")])
+def test_a_later_layer_wins_under_either_name(first: str, second: str) -> None:
+    environment = {f"SHORTEST_PEAK_{first.upper()}": "200"}
+    assert load_settings(None, parse_assignments([f"{second}=300"]), environment).starting_balance == 300.0
+
+
+@pytest.mark.parametrize(
+    ("assignment", "says"),
+    [
+        ("levrage=3", "Did you mean leverage"),
+        ("leverage=many", "valid number"),
+        ("leverage=0.5", "greater than or equal to 1"),
+        ("spread_bps=nan", "finite"),
+        ("max_hold=99999999999999999d", "less than or equal"),
+        ("window=banana", "12h, 90m, 30s or 2d"),
+        ("daily_loss=abc%", "0.0044 or 0.44%"),
+        ("margin_call_at=1", "less than 1"),
+        ("fill_on_touch=perhaps", "boolean"),
+    ],
+)
+def test_what_does_not_fit_is_named(assignment: str, says: str) -> None:
+    with pytest.raises(SettingError, match=says) as caught:
+        load_settings(None, parse_assignments([assignment]), {})
+    assert caught.value.exit_code == 2
+    assert "Value error" not in str(caught.value)
+
+
+def test_null_switches_off_and_defaults_are_published() -> None:
+    settings = load_settings(None, parse_assignments(["margin_call_at=null", "reoptimize=never"]), {})
+    assert settings.margin_call_at is None
+    assert settings.reoptimize is None
+    assert Settings().starting_balance == 472.0
+    assert len(ParameterGrid()) == 336
+
+
+def test_equal_settings_have_equal_fingerprints() -> None:
+    assert Settings().fingerprint() == Settings(leverage=3).fingerprint()
+    assert Settings().fingerprint() != Settings(leverage=4).fingerprint()
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("grid = 5", "not a table"),
+        ("risk_fraction = {start = 0.1, stop = 0.9, step = nan}", "not a range"),
+        ("highest_high_lookback = {start = 1, stop = 1000000000, step = 1}", "more than 1,000,000 values"),
+        ("risk_fraction = []", "empty"),
+        ("lookback = [1]", "no setting called 'lookback'"),
+        (
+            "risk_fraction = {start = 0.1, stop = 0.9, step = 0.0001}\n"
+            "take_profit_pct = {start = 0.001, stop = 0.9, step = 0.0001}",
+            "trials",
+        ),
+    ],
+)
+def test_grids_that_make_no_sense(text: str, says: str, tmp_path: Path) -> None:
+    file = tmp_path / "grid.toml"
+    file.write_text(text)
+    with pytest.raises(SettingError, match=says):
+        ParameterGrid.from_toml(file)
+    assert MOST_TRIALS == 1_000_000
