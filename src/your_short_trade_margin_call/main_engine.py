@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from your_short_trade_margin_call.adapters.storage.artefacts import save_best_params, write_sweep_table
 from your_short_trade_margin_call.adapters.storage.journal import SqliteJournal
@@ -22,9 +22,11 @@ from your_short_trade_margin_call.research.backtest_engine import BacktestEngine
 from your_short_trade_margin_call.research.sweep import Progress, Sweep
 from your_short_trade_margin_call.settings import ParameterGrid, Settings
 from your_short_trade_margin_call.trading.entries import params_as_dict
-from your_short_trade_margin_call.trading.live_trading_engine import LiveTradingEngine, Observer
 from your_short_trade_margin_call.trading.schedule import next_due_ms
-from your_short_trade_margin_call.trading.state import EngineState, Open, make_context
+
+if TYPE_CHECKING:
+    from your_short_trade_margin_call.trading.live_trading_engine import LiveTradingEngine, Observer
+    from your_short_trade_margin_call.trading.state import EngineState
 
 NOT_TESTED = {
     "verdict": "NOT TESTED",
@@ -225,6 +227,10 @@ class MainEngine:
             ShortestPeakError: something stopped the engine; what is open is guarded on the exchange.
         """
         parts = self.parts
+        # The trading rooms are entered here: a command that only optimises does not wait for them.
+        from your_short_trade_margin_call.trading.live_trading_engine import LiveTradingEngine
+        from your_short_trade_margin_call.trading.state import make_context
+
         if parts.exchange is None or parts.journal is None or parts.clock is None:
             raise ValueError("a MainEngine without exchange, journal and clock can only optimise")
         longest = max(*parts.grid.highest_high_lookback, params.highest_high_lookback if params else 1)
@@ -260,6 +266,8 @@ class MainEngine:
 
     def _summary(self, state: EngineState) -> TradingSummary:
         parts = self.parts
+        from your_short_trade_margin_call.trading.state import Open
+
         if parts.journal is None:
             raise ValueError("a summary needs a journal")
         instrument = parts.engine.instrument(parts.symbol)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from your_short_trade_margin_call.rules.grid import floor_step, snap
+from your_short_trade_margin_call.rules.grid import snap
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -80,8 +80,8 @@ def make_contract(instrument: Instrument) -> Contract:
     return Contract(
         tick_size=float(instrument.tick_size),
         lot_size=step,
-        min_lots=-floor_step(-float(instrument.min_order_qty) / step),
-        max_lots=floor_step(float(instrument.max_market_order_qty) / step),
+        min_lots=int(-(-instrument.min_order_qty // instrument.qty_step)),
+        max_lots=int(instrument.max_market_order_qty // instrument.qty_step),
         min_notional_usdt=float(instrument.min_notional_usdt),
         max_leverage=float(instrument.max_leverage),
         tiers=np.array(
