@@ -70,7 +70,7 @@ class ParameterGrid(_Frozen):
     exit_type: tuple[ExitType, ...] = (ExitType.HIGHEST_LOW, ExitType.LOWEST_HIGH, ExitType.MIDPOINT)
     risk_fraction: tuple[Annotated[Fraction, Field(gt=0, le=1)], ...] = (0.5, 0.7, 0.85, 0.95)
     take_profit_pct: tuple[Annotated[Fraction, Field(gt=0, lt=1)], ...] = (0.0022, 0.0044, 0.0060, 0.0080)
-    stop_loss_pct: tuple[Annotated[Fraction, Field(gt=0)] | None, ...] = (None,)
+    stop_loss_pct: tuple[Annotated[Fraction, Field(gt=0, le=10)] | None, ...] = (None,)
     max_hold: tuple[Annotated[DurationMs, Field(gt=0)] | None, ...] = (None,)
 
     def __len__(self) -> int:
@@ -119,7 +119,7 @@ class Settings(_Frozen):
     min_take_profit_pct: Fraction = Field(0.0022, ge=0, lt=1)
     fill_on_touch: bool = False
     margin_call_at: Annotated[Fraction, Field(gt=0, lt=1)] | None = 0.9
-    stop_loss_pct: Annotated[Fraction, Field(gt=0)] | None = None
+    stop_loss_pct: Annotated[Fraction, Field(gt=0, le=10)] | None = None
     max_hold: Annotated[DurationMs, Field(gt=0)] | None = None
     # Limits on losses: off by default
     daily_loss: Annotated[Fraction, Field(gt=0, le=1)] | None = None
@@ -165,7 +165,7 @@ def validated(model: type[Model], values: dict[str, Any]) -> Model:
             raise SettingError(f"There is no setting called {name!r}.", cure) from None
         reason = str(first["msg"]).removeprefix("Value error, ")
         raise SettingError(f"{name}={first['input']!r} does not fit:", f"{reason}.") from None
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, OverflowError) as error:
         raise SettingError("A setting cannot be read:", f"{error}.") from None
 
 
@@ -194,6 +194,7 @@ def load_settings(
         SettingError: something is unknown, of the wrong type or out of range.
     """
     values = _canonical(read_toml(config)) if config else {}
+    values = {name: _nothing(value) if isinstance(value, str) else value for name, value in values.items()}
     variables = os.environ if environment is None else environment
     named = {key[len(ENVIRONMENT_PREFIX) :].lower(): text for key, text in variables.items() if _is_ours(key)}
     values |= _canonical({name: _nothing(text) for name, text in named.items() if name not in _NOT_SETTINGS})
@@ -230,7 +231,8 @@ def _nothing(text: str) -> str | None:
 
 def _expand(name: str, value: Any) -> Any:
     if not isinstance(value, dict):
-        return value if isinstance(value, list) else [value]
+        values = value if isinstance(value, list) else [value]
+        return [_nothing(one) if isinstance(one, str) else one for one in values]
     try:
         start, stop, step = (float(parse_fraction(value[key])) for key in ("start", "stop", "step"))  # type: ignore[arg-type]
     except (KeyError, TypeError, ValueError):

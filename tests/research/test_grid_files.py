@@ -93,6 +93,8 @@ def test_a_fine_range_has_clean_numbers(tmp_path: Path) -> None:
         ("highest_high_lookback = {start = 10, stop = 70, step = 0}", r"not a range.*step > 0"),
         ("highest_high_lookback = {start = 70, stop = 10, step = 10}", r"not a range.*stop >= start"),
         ("take_profit_pct = {start = 0.001, stop = 0.1, step = 1e-9}", r"more than 1,000,000 values"),
+        ("take_profit_pct = {start = nan, stop = 0.1, step = 0.1}", r"take_profit_pct is not a range"),
+        ("grid = 3", r"grid is not a table"),
         ("highest_high_lookback = [10", r"grid\.toml is not valid TOML"),
     ],
 )

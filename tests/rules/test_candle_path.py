@@ -87,7 +87,7 @@ def test_candle_as_a_trader_reads_it(row: Row) -> None:
 
 
 def naive(row: Row) -> int:
-    """DESIGN's sentences, one after another."""
+    """The rules as they are written, one sentence after another."""
     has_stop = row.stop != NO_PRICE
     level = row.stop if has_stop else 110
     lost = STOPPED if has_stop else LIQUIDATED

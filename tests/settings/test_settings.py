@@ -85,3 +85,17 @@ def test_grids_that_make_no_sense(text: str, says: str, tmp_path: Path) -> None:
     with pytest.raises(SettingError, match=says):
         ParameterGrid.from_toml(file)
     assert MOST_TRIALS == 1_000_000
+
+
+def test_off_can_be_written_in_a_file(tmp_path: Path) -> None:
+    config, grid = tmp_path / "mine.toml", tmp_path / "grid.toml"
+    config.write_text('margin_call_at = "null"\n')
+    grid.write_text('stop_loss_pct = ["null", 0.01]\n')
+    assert load_settings(config, {}, {}).margin_call_at is None
+    assert ParameterGrid.from_toml(grid).stop_loss_pct == (None, 0.01)
+
+
+@pytest.mark.parametrize("assignment", ["stop_loss_pct=1e16", "max_hold=" + "9" * 400 + "d"])
+def test_absurd_numbers_are_refused(assignment: str) -> None:
+    with pytest.raises(SettingError):
+        load_settings(None, parse_assignments([assignment]), {})

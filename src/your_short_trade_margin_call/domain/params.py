@@ -32,7 +32,11 @@ class StrategyParams:
         self._require(self.highest_high_lookback >= 1, "highest_high_lookback", "1 or more candles")
         self._require(0 < self.risk_fraction <= 1, "risk_fraction", "above 0 and at most 1")
         self._require(0 < self.take_profit_pct < 1, "take_profit_pct", "between 0 and 1 (0.0044 is 0.44%)")
-        self._require(self.stop_loss_pct is None or self.stop_loss_pct > 0, "stop_loss_pct", "above 0, or null")
+        self._require(
+            self.stop_loss_pct is None or 0 < self.stop_loss_pct <= 10,
+            "stop_loss_pct",
+            "above 0, at most 10 (1000%), or null",
+        )
         self._require(self.max_hold_ms is None or self.max_hold_ms > 0, "max_hold", "above 0, or null")
 
     def _require(self, holds: bool, name: str, wanted: str) -> None:
