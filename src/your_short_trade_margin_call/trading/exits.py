@@ -104,9 +104,10 @@ def _on_refused(context: Context, state: EngineState, request: OrderRequest, cod
     if isinstance(book, Open) and request.link_id == book.target_id:
         # The stop stands, so the short is guarded: once more at once, then at every opening quote.
         parsed = parse_link_id(request.link_id)
-        book = replace(book, needs_target=True)
-        state, again = place_target(context, state, book) if parsed and parsed[2] == 0 else (state, ())
-        return (state if again else replace(state, book=book)), (note, *again)
+        if parsed is None or parsed[2] > 0:
+            return replace(state, book=replace(book, needs_target=True)), (note,)
+        state, again = place_target(context, state, book)
+        return state, (note, *again)
     return state, (note,)
 
 

@@ -33,6 +33,7 @@ from your_short_trade_margin_call.trading.exits import CLOSE_BURST
 from your_short_trade_margin_call.trading.ids import parse_link_id
 from your_short_trade_margin_call.trading.patience import ARRIVES_WITHIN_MS, ASK_AGAIN_MS, ask, wait
 from your_short_trade_margin_call.trading.reconcile import (
+    by_link_id,
     check_position,
     fold_journal,
     pending_entry,
@@ -380,8 +381,7 @@ class LiveTradingEngine:
             return
         state = self.state
         if isinstance(state.book, Flat) and execution.side is Side.SELL:
-            intents = {request.link_id: (request, text) for request, _, text, _ in self._journal.intents()}
-            state = with_intent(state, execution, intents)
+            state = with_intent(state, execution, by_link_id(self._journal.intents()))
         state, commands = decide(self._context, state, Executed(execution))
         self._journal.execution(execution)
         self._booked[execution.exec_id] = execution

@@ -26,7 +26,7 @@ def fold_journal(
     context: Context, state: EngineState, intents: Sequence[Intent], executions: Sequence[Execution]
 ) -> tuple[EngineState, tuple[RecordTrade, ...]]:
     """The state that the booked executions lead to, and the trade rows on the way (to be written again)."""
-    entries = {request.link_id: (request, text) for request, _, text, _ in intents}
+    entries = by_link_id(intents)
     trades: list[RecordTrade] = []
     for execution in executions:
         state = with_intent(state, execution, entries)
@@ -34,6 +34,11 @@ def fold_journal(
         state, commands = exits.on_execution(context, state, execution)
         trades += [command for command in commands if isinstance(command, RecordTrade)]
     return _with_latest_close(state, intents), tuple(trades)
+
+
+def by_link_id(intents: Sequence[Intent]) -> dict[str, tuple[OrderRequest, str]]:
+    """Request and context of every intent, by the id of ours."""
+    return {request.link_id: (request, text) for request, _, text, _ in intents}
 
 
 def with_intent(state: EngineState, execution: Execution, intents: dict[str, tuple[OrderRequest, str]]) -> EngineState:
