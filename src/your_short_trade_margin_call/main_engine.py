@@ -345,7 +345,10 @@ class _Reoptimizer:
 
     async def _optimize(self, entry: Entry, close_ms: int) -> Optimization | None:
         try:
-            result = await asyncio.to_thread(self._main.optimize, close_ms)
+            result = await asyncio.to_thread(self._main.optimize, close_ms, self._main.heed_stop)
+        except _StoppedError:
+            self._guarded(lambda: self._settle(entry, close_ms, "left unfinished: trading was stopped"))
+            return None
         except Exception as error:  # also a bug or too little memory: the position still needs its guard
             why = str(error) or type(error).__name__
             self._tell(f"Not re-optimised, the old parameters stay: {why}")

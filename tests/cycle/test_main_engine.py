@@ -204,6 +204,27 @@ def test_on_real_time_results_apply_from_the_first_close_after_they_are_found(tm
         assert (when - session.start_ms) % (12 * HOUR) > 0
 
 
+def test_a_stop_leaves_a_running_optimisation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = request(tmp_path)
+    problems: list[str] = []
+    session = make_trading_session(prepare(asked), on_problem=problems.append)
+    main = session.main
+    first = main.optimize_first(session.start_ms)
+    heed = main.heed_stop
+
+    def stop_then_heed(done: int, trials: int) -> None:
+        main.stop()
+        heed(done, trials)
+
+    monkeypatch.setattr(main, "heed_stop", stop_then_heed)
+    summary = asyncio.run(main.trade(first.params, first.has_edge))
+    session.close()
+    assert summary.optimizations == 1
+    assert problems == []
+    statuses = [entry.status for entry in OptimizationQueue(asked.paths.optimization_queue).entries()]
+    assert statuses == [RunStatus.FAILED, RunStatus.PENDING]
+
+
 def test_same_seed_same_artefacts(tmp_path: Path) -> None:
     """Byte for byte but for `generated_at` and `elapsed_s`."""
     contents = []
