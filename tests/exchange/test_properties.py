@@ -141,6 +141,21 @@ class ExchangeLife(RuleBasedStateMachine):
     def remove_stop(self) -> None:
         self.both(lambda venue: venue.amend_stop(0))
 
+    @rule(
+        back=st.integers(0, 5),
+        lots=st.sampled_from([None, 1, 50, 200]),
+        distance=st.sampled_from([None, -0.01, 0.001, 0.05]),
+    )
+    def change(self, back: int, lots: int | None, distance: float | None) -> None:
+        price = None if distance is None else math.ceil(self.price * (1 + distance))
+        for prefix in "xe":
+            self.both(lambda venue, p=prefix: venue.amend_order(f"{p}-{self.ids - back}", lots, price, price))
+
+    @precondition(lambda self: self.venue.position is not None)
+    @rule(usdt=st.sampled_from([1.0, 20.0, 1e9, -1.0, -20.0]))
+    def margin(self, usdt: float) -> None:
+        self.both(lambda venue: venue.add_margin(usdt))
+
     @rule(back=st.integers(0, 5))
     def cancel(self, back: int) -> None:
         self.both(lambda venue: venue.cancel(f"x-{self.ids - back}"))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from your_short_trade_margin_call.domain.messages import OrderRequest
 from your_short_trade_margin_call.domain.words import OrderType, Side
 from your_short_trade_margin_call.exchange.book import Book, Position, Quote
@@ -33,6 +35,33 @@ def admit(
     _check_attached_stop(request, terms, quote)
     if is_rejected(terms.luck_key, quote.moment.candle_ms, terms.order_reject_prob):
         raise refusal(RefusalCode.ORDER_REJECTED, "The exchange rejected the order.")
+
+
+def admit_changed(
+    request: OrderRequest,
+    filled_lots: int,
+    others: Book,
+    available_usdt: float,
+    contract: Contract,
+    terms: Terms,
+    quote: Quote,
+) -> None:
+    """Return if the exchange takes the new quantity and price of an open order; `others` is the book without it.
+
+    Raises:
+        OrderRefusedError: with the code of the first check that failed.
+    """
+    if request.lots <= filled_lots:
+        raise refusal(RefusalCode.BAD_REQUEST, f"{filled_lots} lots are filled already.")
+    if request.order_type is OrderType.LIMIT and (request.price_ticks or 0) < 1:
+        raise refusal(RefusalCode.BAD_REQUEST, "A limit order needs a price of 1 tick or more.")
+    if request.reduce_only:
+        _check_exit(request, others.position, quote)
+        return
+    _check_quantity(request, contract, quote)
+    rest = replace(request, lots=request.lots - filled_lots)
+    _check_leverage(rest, others, contract, terms, quote)
+    _check_balance(rest, available_usdt, contract, terms, quote)
 
 
 def wanted_leverage(request: OrderRequest, terms: Terms) -> float:

@@ -6,6 +6,7 @@ before the status it leads to, and what a closed position leaves behind is cance
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 from your_short_trade_margin_call.domain.errors import BrokenInvariantError
@@ -52,7 +53,9 @@ class Clearing:
         self.terms = terms
         self.book = book
         self.outbox = outbox
-        self._faults = faults
+        self.faults = faults
+        self.elsewhere: Callable[[], float] = _nothing
+        """USDT that other pairs with the same wallet add to what is available here (negative: lock of it)."""
 
     # ---- money ----------------------------------------------------------------------------------
 
@@ -63,6 +66,10 @@ class Clearing:
 
     def available_usdt(self) -> float:
         """What a new order may cost: unrealised profit is not spendable."""
+        return self.own_available_usdt() + self.elsewhere()
+
+    def own_available_usdt(self) -> float:
+        """The part of it that this pair accounts for."""
         return self.book.wallet_usdt - self.locked_usdt()
 
     # ---- orders ---------------------------------------------------------------------------------
@@ -82,6 +89,11 @@ class Clearing:
         if placed is not None:
             self._update(replace(placed.order, status=OrderStatus.CANCELLED, reason=reason), moment)
 
+    def amend(self, placed: PlacedOrder, moment: Moment) -> None:
+        """Replace an open order by its changed self and tell it."""
+        self.book.open_orders[placed.order.link_id] = placed
+        self._tell(placed.order, moment)
+
     def move_stop(self, trigger_ticks: int | None, moment: Moment) -> None:
         """Attach, move or (None) remove the protective stop of the open position. The same trigger changes nothing."""
         position = self._position()
@@ -97,14 +109,16 @@ class Clearing:
 
     def fill_at_quote(self, link_id: str, quote: Quote) -> None:
         """Fill as a taker now; a limit order no worse than its price."""
-        order = self.book.open_orders[link_id].order
+        price = self.taker_ticks(self.book.open_orders[link_id].order, quote)
+        self._fill(link_id, price, quote.moment, is_maker=False)
+
+    def taker_ticks(self, order: Order, quote: Quote) -> int:
+        """The price an order fills at when it takes liquidity now."""
         if order.side is Side.SELL:
             price = entry_fill_ticks(self.terms, quote)
-            price = max(price, limit_price(order)) if order.order_type is OrderType.LIMIT else price
-        else:
-            price = self._exit_fill_ticks(quote.mid_ticks, quote.moment)
-            price = min(price, limit_price(order)) if order.order_type is OrderType.LIMIT else price
-        self._fill(link_id, price, quote.moment, is_maker=False)
+            return max(price, limit_price(order)) if order.order_type is OrderType.LIMIT else price
+        price = self._exit_fill_ticks(quote.mid_ticks, quote.moment)
+        return min(price, limit_price(order)) if order.order_type is OrderType.LIMIT else price
 
     def fill_resting(self, link_id: str, moment: Moment) -> None:
         """Fill a limit order the market traded through: at its own price, as a maker."""
@@ -151,7 +165,7 @@ class Clearing:
         if position is None or position.opened_ms >= moment.time_ms:
             return
         received = funding_received(self.contract, position.size, mark_ticks, rate)
-        taken = margin_taken_by_funding(self.book.wallet_usdt, self.locked_usdt(), received)
+        taken = margin_taken_by_funding(self.book.wallet_usdt + self.elsewhere(), self.locked_usdt(), received)
         if taken > 0.0:
             self.book.position = with_extra_margin(self.contract, self.terms, position, -taken)
         self.book.book(moment, BookingKind.FUNDING, received)
@@ -166,8 +180,8 @@ class Clearing:
         placed = self._cut_to_position(self.book.open_orders[link_id])
         stop = self.book.position.stop if self.book.position else None
         is_market = placed.order.order_type is OrderType.MARKET
-        fault = self._faults.fill_fault(placed.request_number, is_market=is_market)
-        parts = self._faults.parts(placed.request_number, placed.open_lots) if fault else (placed.open_lots,)
+        fault = self.faults.fill_fault(placed.request_number, is_market=is_market)
+        parts = self.faults.parts(placed.request_number, placed.open_lots) if fault else (placed.open_lots,)
         dies = fault is Fault.PARTIAL_THEN_CANCEL
         if dies:
             parts = parts[:1] if len(parts) > 1 else ()
@@ -318,3 +332,7 @@ class Clearing:
         )
         self.book.executions.append(execution)
         self.outbox.push(Executed(execution), moment.time_ms)
+
+
+def _nothing() -> float:
+    return 0.0

@@ -20,7 +20,7 @@ class Gate:
     def __init__(self, faults: FaultPlan, outbox: Outbox) -> None:
         self.writes = 0
         self.outage_left = 0
-        self._faults = faults
+        self.faults = faults
         self._outbox = outbox
 
     def write(self, act: Write, *, is_entry: bool = False) -> str:
@@ -31,16 +31,16 @@ class Gate:
             OutcomeUnknownError: a fault; whether it was carried out depends on which.
         """
         self.writes += 1
-        fault = self._faults.request_fault(self.writes, is_entry=is_entry)
+        fault = self.faults.request_fault(self.writes, is_entry=is_entry)
         if fault is Fault.OUTAGE and not self.outage_left:
-            self.outage_left = self._faults.outage_requests
+            self.outage_left = self.faults.outage_requests
         if self._is_out():
             raise OutcomeUnknownError("The exchange does not answer.", "Look the request up by its id.")
         if fault is Fault.NEVER_ARRIVED:
             raise OutcomeUnknownError("No answer came.", "Look the request up by its id.")
         if fault is Fault.REJECT:
             raise refusal(RefusalCode.EXCHANGE_ERROR, "The exchange failed to take the request.")
-        self._outbox.armed = self._faults.armed_event_fault(self.writes) or self._outbox.armed
+        self._outbox.armed = self.faults.armed_event_fault(self.writes) or self._outbox.armed
         if fault in (Fault.LOST_ANSWER, Fault.LATE_ANSWER):
             self._lose_answer(act, fault)
         return act(self.writes, fault)

@@ -14,14 +14,14 @@ class Outbox:
         self.events: list[Event] = []
         self.pushed = 0
         self.armed: Fault | None = None
-        self._faults = faults
+        self.faults = faults
 
     def push(self, event: OrderChanged | Executed, time_ms: int) -> None:
         """Deliver an event, or do to it what the plan says."""
         if not self.connected:
             return
         self.pushed += 1
-        fault = self.armed or self._faults.event_fault(self.pushed)
+        fault = self.armed or self.faults.event_fault(self.pushed)
         if fault is Fault.DISCONNECT:
             self.disconnect(time_ms)
             return

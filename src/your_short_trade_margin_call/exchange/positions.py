@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
-from your_short_trade_margin_call.domain.messages import Order
+from your_short_trade_margin_call.domain.messages import Order, PositionView
 from your_short_trade_margin_call.exchange.book import PlacedOrder, Position, limit_price
 from your_short_trade_margin_call.rules.margin import order_cost
 from your_short_trade_margin_call.rules.position import average_entry, guards_of, position_margin
@@ -47,6 +47,20 @@ def with_extra_margin(contract: Contract, terms: Terms, position: Position, chan
 def with_stop(position: Position, stop: Order | None) -> Position:
     """The short with another attached stop, or with none."""
     return replace(position, stop=stop)
+
+
+def view_of(position: Position | None) -> PositionView | None:
+    """The position as a trader is shown it; None when flat."""
+    if position is None:
+        return None
+    return PositionView(
+        lots=position.lots,
+        entry_ticks=position.entry_ticks,
+        leverage=position.leverage,
+        liquidation_ticks=float(position.liquidation_ticks),
+        stop_ticks=None if position.stop is None else position.stop.trigger_ticks,
+        extra_margin_usdt=position.extra_margin_usdt,
+    )
 
 
 def locked_usdt(contract: Contract, terms: Terms, position: Position | None) -> float:

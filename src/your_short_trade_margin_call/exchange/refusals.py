@@ -24,6 +24,9 @@ class RefusalCode(StrEnum):
     LEVERAGE = "leverage"
     INSUFFICIENT_BALANCE = "insufficient_balance"
     STOP_WRONG_SIDE = "stop_wrong_side"
+    NO_ORDER = "no_order"
+    MARGIN_REDUCTION = "margin_reduction"
+    WOULD_LIQUIDATE = "would_liquidate"
     ORDER_REJECTED = "order_rejected"
     EXCHANGE_ERROR = "exchange_error"
 

@@ -14,35 +14,44 @@ It is driven in one of two ways:
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from your_short_trade_margin_call.domain.errors import ArtefactError, BadInputError, BrokenInvariantError
+from your_short_trade_margin_call.domain.errors import ArtefactError, BrokenInvariantError
 from your_short_trade_margin_call.domain.messages import (
     AccountView,
     Event,
-    Execution,
     Order,
     OrderRequest,
-    PositionView,
 )
-from your_short_trade_margin_call.exchange.book import Book, Booking, Moment, Quote
+from your_short_trade_margin_call.exchange.book import Book, Moment, Quote
 from your_short_trade_margin_call.exchange.clearing import Clearing
-from your_short_trade_margin_call.exchange.desk import amend_stop, place_order
+from your_short_trade_margin_call.exchange.desk import (
+    FREELY,
+    Arrival,
+    add_margin,
+    amend_order,
+    amend_stop,
+    place_order,
+)
 from your_short_trade_margin_call.exchange.faults import Fault, FaultPlan
 from your_short_trade_margin_call.exchange.gate import Gate, Write
 from your_short_trade_margin_call.exchange.invariants import check_book
 from your_short_trade_margin_call.exchange.outbox import Outbox
 from your_short_trade_margin_call.exchange.path import NO_MINUTES, Path, walk
+from your_short_trade_margin_call.exchange.positions import view_of
+from your_short_trade_margin_call.exchange.prices import known_mark, require_prices
 from your_short_trade_margin_call.exchange.refusals import RefusalCode, refusal
 from your_short_trade_margin_call.exchange.state import dump_state, load_state
+from your_short_trade_margin_call.exchange.windows import Windows
 from your_short_trade_margin_call.rules.terms import Contract, Terms
 from your_short_trade_margin_call.settings import CANDLE_MS
 
 
-class SimulatedExchange:
+class SimulatedExchange(Windows):
     """The exchange's side of one account.
 
     Args:
@@ -74,19 +83,45 @@ class SimulatedExchange:
         self._quote: Quote | None = None
         self._last_close: Quote | None = None
         self._ended = False
+        self._shares_wallet = False
         self._gate = Gate(self.faults, self._outbox)
         self._funding_settled_ms = 0
 
     # ---- what the trader asks -------------------------------------------------------------------
 
-    def place(self, request: OrderRequest) -> str:
+    def place(self, request: OrderRequest, arrival: Arrival = FREELY) -> str:
         """Send an order; the answer is the exchange's id of it, and only acknowledges.
 
         Raises:
             OrderRefusedError: the order does not exist; `code` is a RefusalCode.
             OutcomeUnknownError: it may exist (by fault).
         """
-        return self._write(lambda number, fault: self._place(request, number, fault), is_entry=not request.reduce_only)
+        is_entry = not request.reduce_only
+        return self._write(lambda number, fault: self._place(request, arrival, number, fault), is_entry=is_entry)
+
+    def amend_order(
+        self,
+        link_id: str,
+        lots: int | None = None,
+        price_ticks: int | None = None,
+        trigger_ticks: int | None = None,
+    ) -> None:
+        """Change what is given of an open order; `lots` is its new total. It may fill at once, as a new one.
+
+        Raises:
+            OrderRefusedError: `no_order`, or as for `place`: the order stands as it was.
+            OutcomeUnknownError: it may have changed (by fault).
+        """
+        self._write(lambda _number, _fault: self._amend_order(link_id, lots, price_ticks, trigger_ticks))
+
+    def add_margin(self, usdt: float) -> None:
+        """Add margin to the open position, or (negative) take back what was added.
+
+        Raises:
+            OrderRefusedError: `no_position`, `insufficient_balance`, `margin_reduction`, `would_liquidate`.
+            OutcomeUnknownError: it may have changed (by fault).
+        """
+        self._write(lambda _number, _fault: self._add_margin(usdt))
 
     def amend_stop(self, trigger_ticks: int) -> None:
         """Move the protective stop of the open position, or attach one; 0 (or NO_PRICE) removes it. Idempotent.
@@ -124,7 +159,7 @@ class SimulatedExchange:
         return AccountView(
             time_ms=self._time_ms,
             wallet_usdt=self._book.wallet_usdt,
-            position=self._position_view(),
+            position=view_of(self._book.position),
             open_orders=tuple(placed.order for placed in self._book.open_orders.values()),
             executions=tuple(row for row in self._book.executions if row.time_ms >= executions_since_ms),
         )
@@ -186,8 +221,8 @@ class SimulatedExchange:
         at its opening, before everything at the next.
         """
         moment = Moment(open_time_ms + self.candle_ms - 1, open_time_ms)
-        _require_prices(open, high, low, close)
-        known_open, known_high = _known(mark_open, open), _known(mark_high, high)
+        require_prices(open, high, low, close)
+        known_open, known_high = known_mark(mark_open, open), known_mark(mark_high, high)
         self._time_ms = max(self._time_ms, moment.time_ms)
         path = Path(moment, float(open), float(high), float(low), known_open, known_high, minute_high, minute_low)
         walk(self._clearing, path)
@@ -213,6 +248,14 @@ class SimulatedExchange:
         self._time_ms = max(self._time_ms, time_ms)
         if self._book.position is not None and lots > 0:
             self._clearing.auto_deleverage(lots, price_ticks, Moment(time_ms, candle_ms))
+        self.check()
+
+    def take_over(self, time_ms: int) -> None:
+        """The venue liquidates the position now, wherever the mark stands; nothing happens when flat."""
+        candle_ms = self._quote.moment.candle_ms if self._quote else time_ms
+        self._time_ms = max(self._time_ms, time_ms)
+        if self._book.position is not None:
+            self._clearing.liquidate(Moment(time_ms, candle_ms))
         self.check()
 
     def on_market_end(self) -> None:
@@ -241,42 +284,20 @@ class SimulatedExchange:
         """Restore the stream; what was missed stays missed."""
         self._outbox.reconnect(time_ms)
 
-    # ---- what a test, a server or a page may look at ----------------------------------------------
+    # ---- what a server may change -----------------------------------------------------------------
 
-    @property
-    def wallet_usdt(self) -> float:
-        """The wallet balance."""
-        return self._book.wallet_usdt
+    def share_wallet(self, elsewhere: Callable[[], float]) -> None:
+        """Count `elsewhere()` as available too: what other pairs with the same wallet add to it, or lock of it.
 
-    @property
-    def available_usdt(self) -> float:
-        """The wallet without position margin and what resting entries reserve; unrealised profit is not in it."""
-        return self._clearing.available_usdt()
+        Each pair keeps its own ledger and brings `own_available_usdt` to the others. From then on, whether the
+        whole wallet is overdrawn is for whoever shares it to check. Not part of `to_state`.
+        """
+        self._clearing.elsewhere = elsewhere
+        self._shares_wallet = True
 
-    @property
-    def position(self) -> PositionView | None:
-        """The open position as the exchange shows it, even in an outage."""
-        return self._position_view()
-
-    @property
-    def funding_settled_ms(self) -> int:
-        """The latest settlement so far, whether or not a position was open; 0 before the first."""
-        return self._funding_settled_ms
-
-    @property
-    def quote(self) -> Quote | None:
-        """Where the market stands; None before the first market input."""
-        return self._quote
-
-    @property
-    def ledger(self) -> tuple[Booking, ...]:
-        """Every change of the wallet, oldest first: time, kind, amount in USDT."""
-        return tuple(self._book.ledger)
-
-    @property
-    def executions(self) -> tuple[Execution, ...]:
-        """Every execution, oldest first, told or not."""
-        return tuple(self._book.executions)
+    def change_faults(self, faults: FaultPlan) -> None:
+        """What goes wrong on purpose from the next request or event on."""
+        self.faults = self._gate.faults = self._outbox.faults = self._clearing.faults = faults
 
     def check(self) -> None:
         """The invariants of the account (see `invariants`); called after every event.
@@ -284,7 +305,7 @@ class SimulatedExchange:
         Raises:
             BrokenInvariantError: one does not hold.
         """
-        check_book(self._book, self._clearing.available_usdt())
+        check_book(self._book, math.inf if self._shares_wallet else self._clearing.available_usdt())
 
     # ---- a restart ------------------------------------------------------------------------------
 
@@ -332,11 +353,21 @@ class SimulatedExchange:
         finally:
             self.check()
 
-    def _place(self, request: OrderRequest, number: int, fault: Fault | None) -> str:
+    def _place(self, request: OrderRequest, arrival: Arrival, number: int, fault: Fault | None) -> str:
         quote = self._current_quote()
         if self._ended and not request.reduce_only:
             raise refusal(RefusalCode.MARKET_ENDED, "The market has ended: only exits are taken.")
-        return place_order(self._clearing, request, quote, number, late_reject=fault is Fault.LATE_REJECT)
+        late_reject = fault is Fault.LATE_REJECT
+        return place_order(self._clearing, request, quote, number, late_reject=late_reject, arrival=arrival)
+
+    def _amend_order(self, link_id: str, lots: int | None, price: int | None, trigger: int | None) -> str:
+        quote = self._current_quote()
+        amend_order(self._clearing, link_id, quote, lots=lots, price_ticks=price, trigger_ticks=trigger)
+        return ""
+
+    def _add_margin(self, usdt: float) -> str:
+        add_margin(self._clearing, usdt, self._current_quote())
+        return ""
 
     def _amend_stop(self, trigger_ticks: int) -> str:
         amend_stop(self._clearing, trigger_ticks, self._current_quote())
@@ -353,30 +384,7 @@ class SimulatedExchange:
         return self._quote
 
     def _set_quote(self, moment: Moment, mid_ticks: float, mark_ticks: float | None) -> Quote:
-        _require_prices(mid_ticks)
+        require_prices(mid_ticks)
         self._time_ms = max(self._time_ms, moment.time_ms)
-        self._quote = Quote(moment, float(mid_ticks), _known(mark_ticks, mid_ticks))
+        self._quote = Quote(moment, float(mid_ticks), known_mark(mark_ticks, mid_ticks))
         return self._quote
-
-    def _position_view(self) -> PositionView | None:
-        position = self._book.position
-        if position is None:
-            return None
-        return PositionView(
-            lots=position.lots,
-            entry_ticks=position.entry_ticks,
-            leverage=position.leverage,
-            liquidation_ticks=float(position.liquidation_ticks),
-            stop_ticks=None if position.stop is None else position.stop.trigger_ticks,
-            extra_margin_usdt=position.extra_margin_usdt,
-        )
-
-
-def _known(mark: float | None, last: float) -> float:
-    """The mark price, or the last price where there is none."""
-    return float(last) if mark is None or math.isnan(mark) else float(mark)
-
-
-def _require_prices(*prices: float) -> None:
-    if not all(math.isfinite(price) and price > 0 for price in prices):
-        raise BadInputError(f"{prices} are not prices.", "They must be finite and above 0.")

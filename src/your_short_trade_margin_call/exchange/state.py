@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
+
+from msgspec import to_builtins
 
 from your_short_trade_margin_call.domain.errors import ArtefactError, BrokenInvariantError
 from your_short_trade_margin_call.domain.messages import (
@@ -63,15 +65,15 @@ def dump_state(
         "wallet_usdt": book.wallet_usdt,
         "overdrawn_usdt": book.overdrawn_usdt,
         "orders_made": book.orders_made,
-        "position": _plain(asdict(book.position)) if book.position else None,
-        "open_orders": [_plain(asdict(placed)) for placed in book.open_orders.values()],
-        "closed_orders": [_plain(asdict(order)) for order in book.closed_orders.values()],
-        "executions": [_plain(asdict(execution)) for execution in book.executions],
+        "position": to_builtins(book.position) if book.position else None,
+        "open_orders": [to_builtins(placed) for placed in book.open_orders.values()],
+        "closed_orders": [to_builtins(order) for order in book.closed_orders.values()],
+        "executions": [to_builtins(execution) for execution in book.executions],
         "ledger": [[row.time_ms, row.kind.value, row.amount_usdt] for row in book.ledger],
         "connected": outbox.connected,
         "pushed": outbox.pushed,
         "armed": outbox.armed.value if outbox.armed else None,
-        "events": [[type(event).__name__, _plain(asdict(event))] for event in outbox.events],
+        "events": [[type(event).__name__, to_builtins(event)] for event in outbox.events],
     }
 
 
@@ -165,12 +167,3 @@ def _load_quote(row: list[float] | None) -> Quote | None:
         return None
     time_ms, candle_ms, mid_ticks, mark_ticks = row
     return Quote(Moment(int(time_ms), int(candle_ms)), mid_ticks, mark_ticks)
-
-
-def _plain(value: Any) -> Any:
-    """Enums as their values, all the way down."""
-    if isinstance(value, dict):
-        return {name: _plain(item) for name, item in value.items()}
-    if isinstance(value, Side):
-        return int(value)
-    return str(value) if isinstance(value, OrderType | OrderStatus | ExecutionKind) else value
