@@ -276,7 +276,8 @@ def test_too_few_candles_to_trade_on(tmp_path: Path) -> None:
         make_trading_session(prepare(asked))
 
 
-def test_a_full_disk_stops_trading_with_a_named_error_and_loses_nothing(tmp_path: Path) -> None:
+def test_a_disk_that_stays_full_stops_entries_and_the_run_ends_with_a_named_error(tmp_path: Path) -> None:
+    """The market is traded to its end, exits on; what could not be written by then is said (tests/trading)."""
     asked = request(tmp_path)
     session = make_trading_session(prepare(asked))
     first = session.main.optimize_first(session.start_ms)

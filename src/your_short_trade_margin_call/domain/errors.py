@@ -28,6 +28,12 @@ class AnswerIsNoError(ShortestPeakError):
     exit_code = 1
 
 
+class NotAllowedError(ShortestPeakError):
+    """A safeguard says no: nothing was sent."""
+
+    exit_code = 1
+
+
 class BadInputError(ShortestPeakError):
     """The user's input cannot be used as it is."""
 
@@ -126,15 +132,29 @@ class OrderRefusedError(ExchangeError):
     Args:
         message: the exchange's words.
         code: one of `RefusalCode`'s values, as text.
+        ret_code: the exchange's own number for it, where it has one.
     """
 
-    def __init__(self, message: str, code: str = "rejected") -> None:
+    def __init__(self, message: str, code: str = "rejected", ret_code: int | None = None) -> None:
         super().__init__(message)
         self.code = code
+        self.ret_code = ret_code
 
 
 class OutcomeUnknownError(ExchangeError):
     """A request may or may not have been carried out: look it up by our id, never send it again blindly."""
+
+
+class KeyRefusedError(ExchangeError):
+    """The exchange does not (or no longer) accept this key: nothing can be sent or asked with it."""
+
+
+class ForbiddenError(ExchangeError):
+    """HTTP 403: too many requests from this address, or the exchange refuses this country."""
+
+
+class SubscriptionRefusedError(ExchangeError):
+    """The exchange refused to stream a topic."""
 
 
 class BrokenInvariantError(ShortestPeakError):

@@ -5,7 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from your_short_trade_margin_call.domain.params import StrategyParams
-from your_short_trade_margin_call.domain.words import ExecutionKind, OrderStatus, OrderType, Purpose, Side
+from your_short_trade_margin_call.domain.words import (
+    BlockReason,
+    ExecutionKind,
+    OrderStatus,
+    OrderType,
+    Purpose,
+    Side,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,6 +186,16 @@ class ControlsChanged:
     flatten: bool
 
 
+@dataclass(frozen=True, slots=True)
+class ConditionChanged:
+    """Something outside forbids entries (`is_on`), or no longer does. Several may be on at once; exits go on."""
+
+    time_ms: int
+    condition: BlockReason
+    is_on: bool
+    why: str = ""
+
+
 Event = (
     CandleClosed
     | QuoteArrived
@@ -189,4 +206,5 @@ Event = (
     | MarketEnded
     | ParametersAdopted
     | ControlsChanged
+    | ConditionChanged
 )

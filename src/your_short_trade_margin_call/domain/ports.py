@@ -26,7 +26,12 @@ class Clock(Protocol):
 
 
 class Exchange(Protocol):
-    """One account, one pair. Answers acknowledge; executions prove."""
+    """One account, one pair. Answers acknowledge; executions prove.
+
+    Any method may raise ExchangeError or OSError when it gets no answer: a write's outcome counts as unknown then.
+    KeyRefusedError and ForbiddenError are asked again more slowly. A request that hangs must end by itself, with a
+    time limit of a few seconds.
+    """
 
     async def place(self, request: OrderRequest) -> str:
         """Send an order; returns the exchange's order id.
@@ -45,7 +50,11 @@ class Exchange(Protocol):
         """
 
     async def cancel(self, link_id: str) -> None:
-        """Cancel an order; an order that is gone already is no error."""
+        """Cancel an order; an order that is gone already is no error.
+
+        Raises:
+            OutcomeUnknownError: it may be cancelled; cancelling again is harmless.
+        """
 
     async def find(self, link_id: str) -> Order | None:
         """The order with this id of ours, however it ended; None when the exchange never saw it."""
@@ -57,7 +66,10 @@ class Exchange(Protocol):
         """The last `count` closed candles, oldest first (fewer when there are fewer)."""
 
     def events(self) -> AsyncIterator[Event]:
-        """Everything that happens, in order, until the market ends."""
+        """Everything that happens, in order, until the market ends.
+
+        One that raises ExchangeError or OSError is begun anew. StreamRestored and ConditionChanged come from here, too.
+        """
 
 
 class Journal(Protocol):

@@ -7,6 +7,7 @@ from typing import Any
 
 from your_short_trade_margin_call.domain.messages import OrderRequest
 from your_short_trade_margin_call.domain.words import BlockReason
+from your_short_trade_margin_call.trading.state import Halt
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,3 +105,28 @@ class StopRefused:
     trigger_ticks: int
     message: str
     standing_ticks: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """Something that forbids entries has begun (`is_on`), or is over."""
+
+    time_ms: int
+    kind: Halt
+    is_on: bool
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Mismatch:
+    """The exchange's position is not what our executions make it, for good.
+
+    `lots` is signed as the exchange shows it, with its mean price in ticks.
+    """
+
+    time_ms: int
+    lots: int
+    entry_ticks: float
+
+
+Answer = Refused | StopRefused | Trouble | Mismatch

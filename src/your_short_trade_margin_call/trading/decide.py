@@ -13,6 +13,7 @@ import numpy as np
 from your_short_trade_margin_call.domain.messages import (
     Candle,
     CandleClosed,
+    ConditionChanged,
     ControlsChanged,
     Event,
     Executed,
@@ -26,22 +27,29 @@ from your_short_trade_margin_call.domain.messages import (
 from your_short_trade_margin_call.domain.words import BlockReason, ExitReason
 from your_short_trade_margin_call.rules.position import unrealized_pnl
 from your_short_trade_margin_call.rules.signal import Levels, is_failed_peak, levels_before
-from your_short_trade_margin_call.trading import entries, exits
+from your_short_trade_margin_call.trading import answers, bookings, entries, exits
 from your_short_trade_margin_call.trading.commands import (
+    Answer,
     Command,
+    Mismatch,
+    RecordBlocked,
     RecordEquity,
     RecordNote,
     RecordSignal,
     Refused,
     StopRefused,
+    Trouble,
 )
+from your_short_trade_margin_call.trading.sanity import nonsense
 from your_short_trade_margin_call.trading.state import Context, EngineState, Flat, Open, Wish
 
 Decision = tuple[EngineState, tuple[Command, ...]]
 
 
-def decide(context: Context, state: EngineState, event: Event | Refused | StopRefused) -> Decision:
-    """What to do about one event."""
+def decide(context: Context, state: EngineState, event: Event | Answer) -> Decision:
+    """What to do about one event; one with impossible numbers is noted and ignored."""
+    if why := nonsense(event):
+        return state, (RecordNote(state.time_ms, "nonsense_ignored", {"why": why}),)
     match event:
         case CandleClosed(candle):
             return _on_candle(context, state, candle)
@@ -50,11 +58,11 @@ def decide(context: Context, state: EngineState, event: Event | Refused | StopRe
         case MarketEnded(time_ms):
             return exits.close(context, replace(state, wish=None, time_ms=time_ms), ExitReason.END_OF_DATA)
         case Executed(execution):
-            return exits.on_execution(context, state, execution)
+            return bookings.on_execution(context, state, execution)
         case OrderChanged(order):
-            return exits.on_order(context, state, order)
-        case Refused() | StopRefused():
-            return exits.on_answer(context, state, event)
+            return answers.on_order(context, state, order)
+        case Refused() | StopRefused() | Trouble() | Mismatch():
+            return answers.on_answer(context, state, event)
         case _:
             return _on_news(context, state, event)
 
@@ -62,7 +70,7 @@ def decide(context: Context, state: EngineState, event: Event | Refused | StopRe
 def _on_news(
     context: Context,
     state: EngineState,
-    event: ParametersAdopted | ControlsChanged | StreamLost | StreamRestored,
+    event: ParametersAdopted | ControlsChanged | ConditionChanged | StreamLost | StreamRestored,
 ) -> Decision:
     """What is neither market nor account: parameters, the trader's wishes, the line."""
     match event:
@@ -70,11 +78,26 @@ def _on_news(
             note = RecordNote(time_ms, "adopted", {"has_edge": has_edge})
             return replace(state, params=params, has_edge=has_edge, adopted_ms=time_ms), (note,)
         case ControlsChanged(_, paused, flatten):
-            return exits.on_flatten(context, replace(state, paused=paused, flatten=flatten))
+            return exits.close_if_due(context, replace(state, paused=paused, flatten=flatten))
+        case ConditionChanged():
+            return _on_condition(context, state, event)
         case StreamLost(time_ms):
             return replace(state, connected=False), (RecordNote(time_ms, "stream_lost", {}),)
         case StreamRestored(time_ms):
             return replace(state, connected=True), (RecordNote(time_ms, "stream_restored", {}),)
+
+
+def _on_condition(context: Context, state: EngineState, event: ConditionChanged) -> Decision:
+    """Told once when it begins and once when it ends; a short whose instrument is about to go is closed."""
+    if (event.condition in state.conditions) is event.is_on:
+        return state, ()
+    change = {event.condition}
+    conditions = state.conditions | change if event.is_on else state.conditions - change
+    note = RecordNote(
+        event.time_ms, "condition", {"condition": str(event.condition), "is_on": event.is_on, "why": event.why}
+    )
+    state, closing = exits.close_if_due(context, replace(state, conditions=conditions))
+    return state, (note, *closing)
 
 
 def equity_of(context: Context, state: EngineState) -> float:
@@ -128,6 +151,7 @@ def _known_block(state: EngineState) -> str | None:
 def _on_candle(context: Context, state: EngineState, candle: Candle) -> Decision:
     if state.window and candle.open_time_ms <= state.window[-1].open_time_ms:
         return state, ()  # a duplicate or a late one: the window already has it
+    missed = _missed_quote(state)
     window = (*state.window[1 - candles_kept(context, state) :], candle)
     state = replace(
         state, window=window, wish=None, price_ticks=candle.close, time_ms=candle.open_time_ms + context.candle_ms
@@ -135,8 +159,15 @@ def _on_candle(context: Context, state: EngineState, candle: Candle) -> Decision
     wish = find_wish(context, state)
     equity = RecordEquity(candle.open_time_ms, state.wallet, equity_of(context, state))
     if wish is None:
-        return state, (equity,)
-    return replace(state, wish=wish), (RecordSignal(wish.candle_ms, entries.wish_as_dict(wish)), equity)
+        return state, (*missed, equity)
+    return replace(state, wish=wish), (*missed, RecordSignal(wish.candle_ms, entries.wish_as_dict(wish)), equity)
+
+
+def _missed_quote(state: EngineState) -> tuple[Command, ...]:
+    """A wish is still waiting at the next close: its opening quote never came."""
+    if state.wish is None:
+        return ()
+    return (RecordBlocked(state.wish.candle_ms, BlockReason.STREAM_GAP, "its opening quote never came"),)
 
 
 def _on_quote(context: Context, state: EngineState, quote: QuoteArrived) -> Decision:

@@ -29,3 +29,9 @@ def parse_link_id(text: str) -> tuple[int, Purpose, int] | None:
     if len(parts) != 3 or not parts[1].isdigit() or parts[2][:1] not in _PURPOSES or not parts[2][1:].isdigit():
         return None
     return int(parts[1]), _PURPOSES[parts[2][0]], int(parts[2][1:])
+
+
+def is_ours(symbol: str, text: str) -> bool:
+    """Whether an id is one that we would give an order of this pair."""
+    parsed = parse_link_id(text)
+    return parsed is not None and link_id(symbol, *parsed) == text

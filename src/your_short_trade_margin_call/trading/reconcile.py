@@ -9,14 +9,13 @@ import json
 from collections.abc import Sequence
 from dataclasses import replace
 
-from your_short_trade_margin_call.domain.errors import ExchangeError
 from your_short_trade_margin_call.domain.messages import AccountView, Execution, Order, OrderRequest
-from your_short_trade_margin_call.domain.words import ExitReason, Purpose
+from your_short_trade_margin_call.domain.words import ExecutionKind, ExitReason, Purpose, Side
 from your_short_trade_margin_call.rules.terms import NO_PRICE
-from your_short_trade_margin_call.trading import exits
+from your_short_trade_margin_call.trading import bookings, exits
 from your_short_trade_margin_call.trading.commands import AmendStop, Cancel, Command, Place, RecordTrade
 from your_short_trade_margin_call.trading.entries import wish_from_dict
-from your_short_trade_margin_call.trading.ids import parse_link_id
+from your_short_trade_margin_call.trading.ids import is_ours, parse_link_id
 from your_short_trade_margin_call.trading.state import Context, EngineState, Entering, Flat, Open
 
 Intent = tuple[OrderRequest, int, str, str | None]
@@ -31,7 +30,7 @@ def fold_journal(
     for execution in executions:
         state = with_intent(state, execution, entries)
         state = _with_closing(state, execution, entries)
-        state, commands = exits.on_execution(context, state, execution)
+        state, commands = bookings.on_execution(context, state, execution)
         trades += [command for command in commands if isinstance(command, RecordTrade)]
     return _with_latest_close(state, intents), tuple(trades)
 
@@ -73,21 +72,52 @@ def pending_entry(state: EngineState, intents: Sequence[Intent], executions: Seq
     return None if booked or outcome == "refused" else entering_from(request, text)
 
 
-def check_position(state: EngineState, account: AccountView) -> None:
-    """Our position and the exchange's must be one, once every execution is booked.
+def lots_of(account: AccountView) -> int:
+    """The exchange's position in signed lots, 0 when flat."""
+    return account.position.lots if account.position is not None else 0
 
-    Raises:
-        ExchangeError: they differ; nothing is traded on an unknown state.
+
+def agrees(state: EngineState, account: AccountView) -> bool:
+    """Whether our short and what else we know the account to hold make the exchange's position."""
+    return lots_of(account) == state.stray.lots - state.short_lots
+
+
+def with_wallet(state: EngineState, wallet_usdt: float) -> EngineState:
+    """The exchange's wallet instead of ours; the loss limits count from the same distance as before."""
+    drift, tally = wallet_usdt - state.wallet, state.tally
+    tally = tally._replace(day_start_wallet=tally.day_start_wallet + drift, peak_wallet=tally.peak_wallet + drift)
+    return replace(state, wallet=wallet_usdt, tally=tally)
+
+
+def inferred_purchase(context: Context, state: EngineState, account: AccountView) -> Execution | None:
+    """The purchase that must have happened when the exchange is less short than our executions make it.
+
+    No execution tells of it, so its price is the one that makes our wallet the exchange's; where that is no
+    sensible price, the last one. None when nothing of our short is gone.
     """
-    theirs = account.position.lots if account.position is not None else 0
-    book = state.book
-    ours = -book.lots if isinstance(book, Open) else -book.filled_lots if isinstance(book, Entering) else 0
-    if theirs != ours:
-        raise ExchangeError(
-            f"The exchange shows a position of {theirs} lots, the journal {ours}.",
-            "Somebody else traded this account, or the journal is not of this account: close the difference "
-            "by hand and start again.",
-        )
+    missing = lots_of(account) - (state.stray.lots - state.short_lots)
+    gone = min(state.short_lots, missing)
+    if gone <= 0 or not isinstance(state.book, Entering | Open):
+        return None
+    entry = state.book.entry_ticks
+    usdt_per_tick = gone * context.contract.lot_size * context.contract.tick_size
+    price = entry - (account.wallet_usdt - state.wallet) / usdt_per_tick
+    last = state.price_ticks or entry
+    if not 0.5 * last < price < 2.0 * last:
+        price = last
+    time_ms = max(account.time_ms, state.time_ms)
+    return Execution(
+        exec_id=f"inferred-{time_ms}-{gone}",
+        link_id="",
+        kind=ExecutionKind.TRADE,
+        side=Side.BUY,
+        lots=gone,
+        price_ticks=price,
+        fee_usdt=0.0,
+        is_maker=False,
+        time_ms=time_ms,
+        candle_ms=time_ms - time_ms % context.candle_ms,
+    )
 
 
 def protect(
@@ -98,9 +128,10 @@ def protect(
     `target` and `closing` are the exchange's answers about the orders with those ids of ours.
     """
     book = state.book
+    leftovers = leftover_orders(context, state, account)
     if not isinstance(book, Open) or account.position is None:
-        return state, tuple(Cancel(order.link_id) for order in account.open_orders if parse_link_id(order.link_id))
-    commands: list[Command] = []
+        return state, leftovers
+    commands: list[Command] = [*leftovers]
     stop = None if book.guards.stop == NO_PRICE else book.guards.stop
     if stop is not None and account.position.stop_ticks != stop:
         commands.append(AmendStop(stop))
@@ -112,12 +143,24 @@ def protect(
         state, placing = exits.place_target(context, state, book)
         commands += placing
     book = state.book
-    if isinstance(book, Open) and book.close_id is not None and (closing is None or closing.status.is_final):
-        attempts = book.close_attempts - (1 if closing is None else 0)
+    has_ended = isinstance(book, Open) and book.close_id is not None and (closing is None or closing.status.is_final)
+    if isinstance(book, Open) and book.close_wanted is not None and (has_ended or book.close_id is None):
+        attempts = book.close_attempts - (1 if has_ended and closing is None else 0)
         reopened = replace(state, book=replace(book, close_id=None, close_attempts=attempts))
-        state, again = exits.close(context, reopened, book.close_wanted or ExitReason.CLOSED)
+        state, again = exits.close(context, reopened, book.close_wanted)
         commands += again
     return state, tuple(commands)
+
+
+def leftover_orders(context: Context, state: EngineState, account: AccountView) -> tuple[Cancel, ...]:
+    """Orders of ours that rest and belong to nothing that is open: given up for lost, or of a trade that is over."""
+    book, wanted = state.book, {state.stray.close_id}
+    if isinstance(book, Entering):
+        wanted.add(book.request.link_id)
+    elif isinstance(book, Open):
+        wanted |= {book.target_id, book.close_id}
+    ids = (order.link_id for order in account.open_orders)
+    return tuple(Cancel(link) for link in ids if link not in wanted and is_ours(context.symbol, link))
 
 
 def _with_closing(
@@ -129,7 +172,7 @@ def _with_closing(
         return state
     if parsed[1] is Purpose.TARGET:
         return replace(state, book=replace(state.book, target_id=execution.link_id))
-    if parsed[1] is not Purpose.CLOSE or execution.link_id not in intents:
+    if parsed[1] is not Purpose.CLOSE or execution.link_id not in intents or parsed[2] >= exits.RESIDUAL_FROM:
         return state
     return replace(state, book=_closing(state.book, *intents[execution.link_id]))
 
@@ -139,6 +182,10 @@ def _with_latest_close(state: EngineState, intents: Sequence[Intent]) -> EngineS
     book = state.book
     for request, _, text, _ in intents:
         parsed = parse_link_id(request.link_id)
+        if parsed is not None and parsed[1] is Purpose.CLOSE and parsed[2] >= exits.RESIDUAL_FROM:
+            used = replace(state.stray, close_attempts=parsed[2] + 1 - exits.RESIDUAL_FROM)
+            state = replace(state, stray=used)
+            continue
         if not isinstance(book, Open) or parsed is None or parsed[0] != book.candle_ms:
             continue
         if request.purpose is Purpose.CLOSE:

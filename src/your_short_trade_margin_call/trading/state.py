@@ -6,12 +6,13 @@ with its exits). There is no "flat with a target" and no "open without an entry 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
 
 from your_short_trade_margin_call.domain.instrument import Instrument
 from your_short_trade_margin_call.domain.messages import Candle, OrderRequest
 from your_short_trade_margin_call.domain.params import StrategyParams
-from your_short_trade_margin_call.domain.words import ExitReason
+from your_short_trade_margin_call.domain.words import BlockReason, ExitReason
 from your_short_trade_margin_call.rules.entry import Tally
 from your_short_trade_margin_call.rules.position import Guards, Target
 from your_short_trade_margin_call.rules.terms import Contract, Terms, make_contract, make_terms
@@ -20,7 +21,15 @@ from your_short_trade_margin_call.settings import Settings
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What does not change while an engine runs."""
+    """What does not change while an engine runs.
+
+    `light_every_candles`: how often the account is looked at beside the events (0: only at the start and after a
+    reconnect). `verify_stop`: look at once after each entry whether its stop rests. `turn_every_ms`: how long the
+    loop waits for an event before it looks after open questions (0: as long as it takes). `max_notional_usdt`: the
+    largest position (None: no cap; 0: the smallest tradable quantity). `may_enter`: why no entry is made from the
+    start (None: they are); one of `BlockReason`'s values, or words that go with `no_edge`.
+    `close_when_not_trading`: an open short is closed early when its instrument stops trading.
+    """
 
     symbol: str
     instrument: Instrument
@@ -30,6 +39,12 @@ class Context:
     stale_after_ms: int
     starting_balance: float
     keep_candles: int
+    light_every_candles: int = 2
+    verify_stop: bool = False
+    turn_every_ms: int = 0
+    max_notional_usdt: float | None = None
+    may_enter: str | None = None
+    close_when_not_trading: bool = True
 
 
 def make_context(settings: Settings, instrument: Instrument, longest_lookback: int) -> Context:
@@ -119,12 +134,44 @@ class Open:
 Book = Flat | Entering | Open
 
 
+class Halt(StrEnum):
+    """Why no entry is made although nothing is wrong with the signal; also the kind of the note that says so.
+
+    Each ends when its cause does. `POSITION_MISMATCH` ends with a restart: a person should have looked.
+    """
+
+    UNRECONCILED = "unreconciled"
+    EXCHANGE_SILENT = "exchange_silent"
+    KEY_REFUSED = "key_refused"
+    FORBIDDEN = "forbidden"
+    POSITION_MISMATCH = "position_mismatch"
+    FOREIGN_ORDER = "foreign_order"
+    DISK_TROUBLE = "disk_trouble"
+    CLOSE_FAILED = "close_failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Stray:
+    """What the account holds beside our short: signed lots (negative: short), and their mean price in ticks.
+
+    Somebody else traded it, and it is left alone; unless `is_residual`: nobody can say where it comes from, so it
+    counts as a remainder of ours and is bought back, under `close_id`.
+    """
+
+    lots: int = 0
+    entry_ticks: float = 0.0
+    is_residual: bool = False
+    close_id: str | None = None
+    close_attempts: int = 0
+
+
 @dataclass(frozen=True, slots=True)
 class EngineState:
     """Everything `decide` may look at besides the event.
 
-    `window` holds the last closed candles. `params` apply to closes after `adopted_ms`. `halted` says why
-    no entry is made until a restart has held everything against the exchange; empty when all is well.
+    `window` holds the last closed candles. `params` apply to closes after `adopted_ms`. `halts` says why no
+    entry is made, `conditions` what outside forbids them; both empty when all is well. `last_entry_ms` is the
+    candle of the newest entry that filled, the name under which a remainder is closed.
     """
 
     wallet: float
@@ -134,10 +181,41 @@ class EngineState:
     adopted_ms: int = 0
     window: tuple[Candle, ...] = ()
     book: Book = field(default_factory=Flat)
+    stray: Stray = field(default_factory=Stray)
     wish: Wish | None = None
     paused: bool = False
     flatten: bool = False
     connected: bool = True
-    halted: str = ""
+    halts: tuple[tuple[Halt, str], ...] = ()
+    conditions: frozenset[BlockReason] = frozenset()
+    last_entry_ms: int | None = None
     time_ms: int = 0
     price_ticks: float = 0.0
+
+    @property
+    def halted(self) -> str:
+        """Why no entry is made, in words; empty when all is well."""
+        return "; ".join(why for _, why in self.halts)
+
+    @property
+    def short_lots(self) -> int:
+        """The lots of our own short by our book, filled entries included."""
+        if isinstance(self.book, Open):
+            return self.book.lots
+        return self.book.filled_lots if isinstance(self.book, Entering) else 0
+
+
+def with_halt(state: EngineState, kind: Halt, why: str) -> EngineState:
+    """No entry from now on; the words of a halt that stands are renewed."""
+    others = tuple(halt for halt in state.halts if halt[0] is not kind)
+    return replace(state, halts=(*others, (kind, why)))
+
+
+def without_halts(state: EngineState, *kinds: Halt) -> EngineState:
+    """These halts are over."""
+    return replace(state, halts=tuple(halt for halt in state.halts if halt[0] not in kinds))
+
+
+def is_halted(state: EngineState, kind: Halt) -> bool:
+    """Whether this halt stands."""
+    return any(halt[0] is kind for halt in state.halts)
