@@ -1,0 +1,182 @@
+"""Requests that change a position, a pair's leverage or the account's modes. Each returns the answer's `result`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from your_short_trade_margin_call.adapters.bybit_server.account_config import (
+    HEDGE,
+    ISOLATED,
+    ONE_WAY,
+    PORTFOLIO,
+    REGULAR,
+)
+from your_short_trade_margin_call.adapters.bybit_server.codes import ApiError, RetCode, bad_parameter
+from your_short_trade_margin_call.adapters.bybit_server.order_form import (
+    NO_TAKE_PROFIT,
+    TRIGGERS,
+    check_index,
+    read_price,
+)
+from your_short_trade_margin_call.adapters.bybit_server.order_requests import Answer, Body, carry_out, pair_of
+from your_short_trade_margin_call.adapters.bybit_server.pair import is_nothing
+from your_short_trade_margin_call.adapters.bybit_server.pair_account import PairAccount
+from your_short_trade_margin_call.adapters.bybit_server.position_rows import add_margin_row
+from your_short_trade_margin_call.adapters.bybit_server.request_fields import Fields
+from your_short_trade_margin_call.exchange.refusals import RefusalCode
+from your_short_trade_margin_call.rules.terms import TIER_MAX_LEVERAGE
+
+if TYPE_CHECKING:
+    from your_short_trade_margin_call.adapters.bybit_server.account import TradingAccount
+
+_OF_MARGIN = {
+    RefusalCode.NO_POSITION: (RetCode.NO_POSITION, "no position to add margin to"),
+    RefusalCode.INSUFFICIENT_BALANCE: (RetCode.NO_MARGIN_TO_ADD, "insufficient available balance to add margin"),
+}
+
+
+def set_leverage(account: TradingAccount, body: Body) -> Answer:
+    """Set a pair's leverage.
+
+    Raises:
+        ApiError: 110043 unchanged, 110013 above the risk tier, 10001 while something of the pair is open.
+    """
+    own, fields = pair_of(account, body)
+    fields.needed("buyLeverage"), fields.needed("sellLeverage")
+    leverage, other = fields.number("sellLeverage"), fields.number("buyLeverage")
+    if leverage is None or leverage != other:
+        bad_parameter("buy leverage and sell leverage must be equal in one-way mode")
+    tier = own.pair.contract.tiers[own.tier()]
+    cap = min(own.pair.contract.max_leverage, float(tier[TIER_MAX_LEVERAGE]))
+    if leverage < 1.0:
+        bad_parameter("params error: leverage invalid")
+    if leverage > cap:
+        text = f"cannot set leverage [{leverage * 100:.0f}] gt maxLeverage [{cap * 100:.0f}] by risk limit"
+        raise ApiError(RetCode.LEVERAGE_TOO_HIGH, text)
+    if leverage == account.leverage_of(own.symbol):
+        raise ApiError(RetCode.LEVERAGE_UNCHANGED, "leverage not modified")
+    if own.lots or any(not record.reduce_only for record in account.orders.open(own.symbol)):
+        bad_parameter("This server changes the leverage only without position and entries")
+    account.leverages[own.symbol] = own.leverage = leverage
+    account.flush(own, touched=True)
+    return {}
+
+
+def trading_stop(account: TradingAccount, body: Body) -> Answer:
+    """Attach, move or (stopLoss "0") remove the position's stop.
+
+    Raises:
+        ApiError: 34040 unchanged, 10001 without a position or on the wrong side.
+    """
+    own, fields = pair_of(account, body)
+    fields.choice("tpslMode", ("Full", "Partial"))
+    if fields.whole("positionIdx") is None:
+        bad_parameter("params error: positionIdx is missing")
+    check_index(fields, account.config.position_mode)
+    for name, text in (("takeProfit", NO_TAKE_PROFIT), ("trailingStop", "trailingStop is not supported here")):
+        if not is_nothing(fields.text(name)):
+            bad_parameter(text)
+    stop = read_price(fields, "stopLoss", own.pair)
+    if own.position is None:
+        bad_parameter("can not set tp/sl/ts for zero position")
+    trigger_by = fields.choice("slTriggerBy", TRIGGERS, own.stop_trigger_by or "LastPrice")
+    same_trigger = not stop or trigger_by == own.stop_trigger_by
+    if not fields.text("stopLoss") or (stop == (own.position.stop_ticks or 0) and same_trigger):
+        raise ApiError(RetCode.NOT_MODIFIED, "not modified")
+    wrong_side = f"StopLoss:{fields.text('stopLoss')} set for Sell position should greater base_price"
+    carry_out(lambda: own.sim.amend_stop(stop), {RefusalCode.STOP_WRONG_SIDE: (RetCode.PARAMETER, wrong_side)})
+    own.stop_trigger_by = trigger_by if stop else ""
+    if own.stop is not None:
+        own.stop.trigger_by = own.stop_trigger_by
+    account.flush(own, touched=True)
+    return {}
+
+
+def add_margin(account: TradingAccount, body: Body) -> Answer:
+    """Add margin to an isolated position, or (negative) take back what was added.
+
+    Raises:
+        ApiError: 110015 cross margin, 110027 unchanged, 110033 no position, 110014, 110078, 110011.
+    """
+    own, fields = pair_of(account, body)
+    check_index(fields, account.config.position_mode)
+    if account.config.margin_mode != ISOLATED:
+        raise ApiError(RetCode.POSITION_IS_CROSS, "the position is in cross margin")
+    margin = fields.number("margin")
+    if margin is None:
+        bad_parameter("params error: margin is missing")
+    if len(fields.text("margin").partition(".")[2]) > 4:
+        bad_parameter("params error: margin has at most 4 decimals")
+    if not margin:
+        raise ApiError(RetCode.MARGIN_UNCHANGED, "margin not modified")
+    carry_out(lambda: own.sim.add_margin(margin), _OF_MARGIN)
+    account.flush(own, touched=True)
+    return add_margin_row(own)
+
+
+def set_auto_add_margin(account: TradingAccount, body: Body) -> Answer:
+    """Only "off" can be set: this server adds no margin by itself.
+
+    Raises:
+        ApiError: 10001.
+    """
+    _, fields = pair_of(account, body)
+    if fields.whole("autoAddMargin") != 0:
+        bad_parameter("This server does not add margin by itself")
+    return {}
+
+
+def switch_mode(account: TradingAccount, body: Body) -> Answer:
+    """One-way (0) or hedge (3).
+
+    Raises:
+        ApiError: 110025 unchanged, 110024 with a position, 110028 with an order.
+    """
+    fields = Fields(body)
+    fields.check_category()
+    if not (fields.text("symbol") or fields.text("coin")):
+        bad_parameter("params error: symbol or coin is missing")
+    mode = fields.whole("mode")
+    if mode not in (ONE_WAY, HEDGE):
+        bad_parameter("params error: mode invalid")
+    if mode == account.config.position_mode:
+        raise ApiError(RetCode.MODE_UNCHANGED, "Position mode is not modified")
+    if has_position(account):
+        raise ApiError(
+            RetCode.SWITCH_HAS_POSITION, "You have an existing position, so position mode cannot be switched"
+        )
+    if any(account.orders.open()):
+        raise ApiError(RetCode.SWITCH_HAS_ORDERS, "You have existing orders, so position mode cannot be switched")
+    account.config.position_mode = mode
+    return {}
+
+
+def switch_isolated(account: TradingAccount, body: Body) -> Answer:
+    """Refused: margin modes belong to the whole unified account.
+
+    Raises:
+        ApiError: 100028, always.
+    """
+    raise ApiError(RetCode.NOT_FOR_UNIFIED, "unified account is forbidden")
+
+
+def set_margin_mode(account: TradingAccount, body: Body) -> Answer:
+    """Isolated, regular (cross) or portfolio margin, for the whole account.
+
+    Raises:
+        ApiError: 110026 unchanged, 3400045 with a position or an order.
+    """
+    mode = Fields(body).choice("setMarginMode", (ISOLATED, REGULAR, PORTFOLIO))
+    if mode == account.config.margin_mode:
+        raise ApiError(RetCode.MARGIN_MODE_UNCHANGED, "margin mode not modified")
+    if has_position(account) or any(account.orders.open()):
+        reason = {"reasonCode": "3400001", "reasonMsg": "You have open positions or orders"}
+        raise ApiError(RetCode.MARGIN_MODE_FAILED, "Set margin mode failed", {"reasons": [reason]})
+    account.config.margin_mode, account.mode_changed_ms = mode, account.now_ms()
+    return {"reasons": []}
+
+
+def has_position(account: TradingAccount) -> bool:
+    """Whether anything is open on the account, foreign positions too."""
+    owned: list[PairAccount] = list(account.owned.values())
+    return bool(account.foreign_rows) or any(own.lots for own in owned)

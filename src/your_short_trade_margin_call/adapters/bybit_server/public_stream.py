@@ -1,0 +1,106 @@
+"""The public stream of linear contracts: subscriptions, pings, and what a newcomer is told."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from aiohttp import web
+
+from your_short_trade_margin_call.adapters.bybit_server.envelope import STREAMS, WORLD
+from your_short_trade_margin_call.adapters.bybit_server.publishing import BOOK_DEPTHS
+from your_short_trade_margin_call.adapters.bybit_server.streams import StreamConnection
+from your_short_trade_margin_call.adapters.bybit_server.world import World
+
+LONGEST_ARGS = 21_000
+"""Letters that all topics of a connection may have together."""
+
+
+async def public_stream(request: web.Request) -> web.StreamResponse:
+    """/v5/public/linear."""
+    world = request.app[WORLD]
+    async with request.app[STREAMS].accept(request) as connection:
+        talk = _Conversation(world, connection)
+        await connection.listen(talk.hear)
+        return connection.socket
+
+
+class _Conversation:
+    """What one client says and is answered."""
+
+    def __init__(self, world: World, connection: StreamConnection) -> None:
+        self._world, self._connection = world, connection
+
+    async def hear(self, text: str) -> None:
+        said = _parsed(text)
+        operation = said.get("op")
+        answer = {"subscribe": self._subscribe, "unsubscribe": self._unsubscribe, "ping": self._pong}.get(
+            str(operation)
+        )
+        if answer is None:
+            self._say(said, "error:invalid op", success=False)
+        else:
+            answer(said)
+
+    def _subscribe(self, said: dict[str, Any]) -> None:
+        topics = _topics(said)
+        wrong = next((topic for topic in topics if not is_topic(self._world, topic)), None)
+        if wrong is not None or not topics:
+            self._say(said, f"error:handler not found,topic:{wrong or ''}", success=False)
+            return
+        known = self._connection.subscriber.topics
+        if sum(map(len, {*known, *topics})) > LONGEST_ARGS:
+            self._say(said, "error:args size >21000", success=False)
+            return
+        fresh = [topic for topic in dict.fromkeys(topics) if topic not in known]
+        self._say(said, "")
+        self._connection.join(self._world.public, fresh)
+        for topic in fresh:
+            for message in self._world.faces[topic.rpartition(".")[2]].snapshots(topic):
+                self._connection.send(message)
+
+    def _unsubscribe(self, said: dict[str, Any]) -> None:
+        self._connection.leave(self._world.public, _topics(said))
+        self._say(said, "")
+
+    def _pong(self, said: dict[str, Any]) -> None:
+        self._say(said, "pong")
+
+    def _say(self, said: dict[str, Any], text: str, *, success: bool = True) -> None:
+        self._connection.send(
+            {
+                "success": success,
+                "ret_msg": text,
+                "conn_id": self._connection.conn_id,
+                "req_id": str(said.get("req_id", "")),
+                "op": str(said.get("op", "")),
+            }
+        )
+
+
+def is_topic(world: World, topic: str) -> bool:
+    """Whether this server has the topic."""
+    kind, _, rest = topic.partition(".")
+    detail, _, symbol = rest.rpartition(".")
+    face = world.faces.get(symbol)
+    if face is None:
+        return False
+    if kind == "kline":
+        return detail in face.pair.rows.intervals
+    if kind == "orderbook":
+        return detail in map(str, BOOK_DEPTHS)
+    return kind in ("tickers", "publicTrade") and not detail
+
+
+def _parsed(text: str) -> dict[str, Any]:
+    try:
+        said = json.loads(text)
+    except ValueError:
+        return {}
+    return said if isinstance(said, dict) else {}
+
+
+def _topics(said: dict[str, Any]) -> Sequence[str]:
+    args = said.get("args")
+    return [str(topic) for topic in args] if isinstance(args, list) else []
