@@ -21,6 +21,11 @@ def stopwatch_s() -> float:
     return time.monotonic()
 
 
+async def pause_s(seconds: float) -> None:
+    """Let others work for so many real seconds."""
+    await asyncio.sleep(seconds)
+
+
 class SystemClock:
     """Real time. Implements `ports.Clock`."""
 

@@ -18,8 +18,7 @@ from your_short_trade_margin_call.adapters.storage.files import (
 )
 from your_short_trade_margin_call.domain.errors import ArtefactError, SettingError
 from your_short_trade_margin_call.domain.params import StrategyParams
-from your_short_trade_margin_call.domain.words import MarketKind
-from your_short_trade_margin_call.paths import Paths
+from your_short_trade_margin_call.paths import Paths, is_real_market
 
 if TYPE_CHECKING:
     import polars as pl
@@ -155,7 +154,9 @@ def _holds_real(path: Path) -> bool:
 
 
 def _is_invented(document: Document) -> bool:
-    return document.get("market") == MarketKind.SIMULATED
+    """Made up, or of a market that is not the real one. A file without a market is from before there were others."""
+    market = document.get("market")
+    return isinstance(market, str) and not is_real_market(market)
 
 
 def _is_newer(document: Document) -> bool:

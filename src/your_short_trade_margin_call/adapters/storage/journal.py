@@ -214,6 +214,11 @@ class SqliteJournal:
         """What all booked executions did to the wallet, in USDT (see `wallet.wallet_change`)."""
         return wallet_change(self.executions(), tick_size, lot_size)
 
+    def open_lots(self) -> int:
+        """The lots sold and not bought back by the booked executions; 0 when flat."""
+        statement = "SELECT total(-side * lots) FROM executions WHERE kind <> ?"
+        return int(self._rows(statement, ExecutionKind.FUNDING.value)[0][0])
+
     def meta(self) -> dict[str, str]:
         """Everything set with `set_meta`, and `schema_version`."""
         return {row["key"]: row["value"] for row in self._rows("SELECT key, value FROM meta ORDER BY rowid")}
