@@ -16,8 +16,19 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 
 from your_short_trade_margin_call import __version__
-from your_short_trade_margin_call.commands.options import Chosen, Common, Market, Trading, with_options
+from your_short_trade_margin_call.commands.options import (
+    Access,
+    Chosen,
+    Common,
+    EndpointUrl,
+    Market,
+    Stake,
+    Trading,
+    with_options,
+)
 from your_short_trade_margin_call.commands.program import INTERRUPTED, NAME, Program
+from your_short_trade_margin_call.commands.serving_options import Serving
+from your_short_trade_margin_call.domain.words import Account
 
 if TYPE_CHECKING:
     from your_short_trade_margin_call.reporting.screen import Screen
@@ -127,19 +138,23 @@ def run(
     no_evidence: NoEvidence = False,
     require_real: RequireReal = False,
     trading: Trading,
+    access: Access,
+    stake: Stake,
     market: Market,
     common: Common,
 ) -> None:
-    """The main job: optimise, show, ask, trade on paper.
+    """The main job: optimise, show, ask, trade. On paper unless told otherwise.
 
     This is also what happens without a command.
 
-    It optimises on the first window of the candles (a day), plans the next optimisation and trades what follows.
+    It optimises on the last day (of a file: its first), plans the next optimisation and trades what follows.
     At a terminal it asks for the pair and before trading; elsewhere it takes BTCUSDT and trades.
     """
     from your_short_trade_margin_call.commands.main_job import run as run_main_job
+    from your_short_trade_margin_call.commands.request import Typed
 
-    run_main_job(common, market, trading, grid, no_trade, require_real, _screen(common))
+    typed = Typed(common, market, trading, access, stake)
+    run_main_job(typed, grid, no_trade, require_real, _screen(common))
 
 
 @app.command(
@@ -200,18 +215,23 @@ def backtest(
     epilog=examples(
         "shortest-peak trade BTCUSDT --for 2h",
         "shortest-peak trade BTCUSDT --params mine.json --reoptimize never",
+        "shortest-peak trade BTCUSDT --account demo",
     )
 )
 @with_options
-def trade(*, params: Params = None, trading: Trading, market: Market, common: Common) -> None:
+def trade(
+    *, params: Params = None, trading: Trading, access: Access, stake: Stake, market: Market, common: Common
+) -> None:
     """Trade with the parameters that were saved before.
 
-    There is no optimisation until the next one is due.
+    There is no optimisation until the next one is due. On Bybit it goes on where the journal ended.
     """
     from your_short_trade_margin_call.commands.asking import required_pair
     from your_short_trade_margin_call.commands.main_job import trade as run_trade
+    from your_short_trade_margin_call.commands.request import Typed
 
-    run_trade(required_pair(common, "trade"), common, market, trading, params, _screen(common))
+    typed = Typed(common, market, trading, access, stake)
+    run_trade(required_pair(common, "trade"), typed, params, _screen(common))
 
 
 @app.command(
@@ -281,3 +301,79 @@ def queue(common: Common) -> None:
     from your_short_trade_margin_call.commands.looking import queue as show_queue
 
     show_queue(common, _screen(common))
+
+
+@app.command(
+    epilog=examples(
+        "shortest-peak doctor",
+        "shortest-peak doctor BTCUSDT --account demo --json",
+    )
+)
+@with_options
+def doctor(*, access: Access, endpoint: EndpointUrl = None, common: Common) -> None:
+    """Check this computer, the way to Bybit, and an account.
+
+    Nothing is changed anywhere. Exit code 1 when something must be mended before trading, 3 when Bybit cannot be
+    reached.
+    """
+    from your_short_trade_margin_call.commands.doctoring import doctor as run_doctor
+
+    run_doctor(common, access, endpoint, _screen(common))
+
+
+@app.command(
+    epilog=examples(
+        "shortest-peak fetch BTCUSDT --days 30",
+        "shortest-peak fetch BTCUSDT --days 7 --end 2025-06-29 --out btc.parquet",
+    )
+)
+@with_options
+def fetch(
+    *,
+    days: Annotated[int, typer.Option("--days", metavar="N", help="How many whole UTC days, and today so far.")] = 30,
+    end: Annotated[str | None, typer.Option("--end", metavar="DAY", help="The last day, e.g. 2025-06-29.")] = None,
+    minutes: Annotated[bool, typer.Option("--minutes", help="1-minute candles as well.")] = False,
+    account: Annotated[Account, typer.Option("--account", help="Whose exchange: testnet has its own.")] = Account.PAPER,
+    endpoint: EndpointUrl = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="FILE.parquet", help="Write it there too, for --candles.")
+    ] = None,
+    common: Common,
+) -> None:
+    """Fetch a pair's past from Bybit and keep it.
+
+    Candles, mark prices and funding settlements, a file a day. What is kept is not fetched again, so it may be
+    stopped at any time and goes on where it was. Only public data: no key is needed.
+    """
+    from your_short_trade_margin_call.commands.asking import required_pair
+    from your_short_trade_margin_call.commands.fetching import Wish
+    from your_short_trade_margin_call.commands.fetching import fetch as run_fetch
+
+    wish = Wish(days, end, minutes, account, endpoint, out)
+    run_fetch(required_pair(common, "fetch"), common, wish, _screen(common))
+
+
+@app.command(
+    "serve-exchange",
+    epilog=examples(
+        "shortest-peak serve-exchange",
+        "shortest-peak serve-exchange BTCUSDT --candles btc.parquet --step",
+    ),
+)
+@with_options
+def serve_exchange(
+    *,
+    symbols: Annotated[
+        list[str] | None, typer.Argument(metavar="[SYMBOL]...", help="The pairs; all known ones if none is named.")
+    ] = None,
+    serving: Serving,
+) -> None:
+    """Serve a look-alike of Bybit on this computer.
+
+    Any V5 client can trade there: this program, ccxt, pybit. Prices are invented, or replayed from --candles.
+    When the candles run out the last price stands.
+    """
+    from your_short_trade_margin_call.commands.serving import serve
+    from your_short_trade_margin_call.reporting.screen import Screen
+
+    serve(symbols or [], serving, Screen(to_stderr=serving.json))

@@ -39,7 +39,7 @@ class Paths:
         return self.root / symbol
 
     def pair_best_params(self, symbol: str, market: str) -> Path:
-        """Best parameters of one pair; an invented market has files of its own."""
+        """Best parameters of one pair; a market that is not the real one has files of its own."""
         return self.pair(symbol) / f"best_params{_suffix(market)}.json"
 
     def sweep_table(self, symbol: str, market: str) -> Path:
@@ -50,6 +50,10 @@ class Paths:
         """The journal: one per account, market and pair."""
         return self.pair(symbol) / f"journal-{account}-{market}.sqlite"
 
+    def paper_account(self, symbol: str, market: str) -> Path:
+        """The paper account of a pair on a live market; it outlives the program."""
+        return self.pair(symbol) / f"paper-account-{market}.json"
+
     def controls(self, symbol: str) -> Path:
         """The trader's standing wishes for a pair: pause, flatten."""
         return self.pair(symbol) / "controls.json"
@@ -59,5 +63,10 @@ class Paths:
         return self.pair(symbol) / "instrument.json"
 
 
+def is_real_market(market: str) -> bool:
+    """Whether a market's prices are those that money is traded at: not invented, a testnet's or a look-alike's."""
+    return market in ("bybit", "replay") or market.startswith("bybit-at-")
+
+
 def _suffix(market: str) -> str:
-    return ".simulated" if market == "simulated" else ""
+    return "" if is_real_market(market) else f".{market}"

@@ -23,6 +23,8 @@ from your_short_trade_margin_call.market.synthetic import SyntheticMarket, gener
 
 ROOT = Path(__file__).parents[2]
 MARK = "SIMULATED "
+NOBODY = "http://127.0.0.1:9"
+"""An address of this computer at which nobody answers: no test asks Bybit."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,13 @@ class Face:
 
     def __init__(self, data: Path) -> None:
         self.data = data
-        self.env = {"SHORTEST_PEAK_DATA_DIR": str(data), "COLUMNS": "80", "CI": "", "NO_COLOR": ""}
+        self.env = {
+            "SHORTEST_PEAK_DATA_DIR": str(data),
+            "SHORTEST_PEAK_ENDPOINT": NOBODY,
+            "COLUMNS": "80",
+            "CI": "",
+            "NO_COLOR": "",
+        }
 
     def __call__(self, *args: object, **env: str) -> Answer:
         """Run a command in this process."""
@@ -57,8 +65,9 @@ class Face:
 
     def process_env(self, **env: str) -> dict[str, str]:
         kept = {name: value for name, value in os.environ.items() if name not in ("CI", "NO_COLOR", "COLUMNS")}
-        own = {"SHORTEST_PEAK_DATA_DIR": str(self.data), "PYTHONPATH": str(ROOT / "src"), "TERM": "xterm-256color"}
-        return {**kept, **own, **env}
+        own = {"PYTHONPATH": str(ROOT / "src"), "TERM": "xterm-256color"}
+        here = {name: self.env[name] for name in ("SHORTEST_PEAK_DATA_DIR", "SHORTEST_PEAK_ENDPOINT")}
+        return {**kept, **own, **here, **env}
 
     def start(self, *args: object, **env: str) -> subprocess.Popen[str]:
         """Run a command as a process, with pipes."""

@@ -14,7 +14,10 @@ from your_short_trade_margin_call.cli import app
 from your_short_trade_margin_call.commands.program import routed
 from your_short_trade_margin_call.domain.errors import BadInputError
 
-COMMANDS = ("run", "optimize", "backtest", "trade", "status", "pause", "resume", "flatten", "queue")
+COMMANDS = (
+    *("run", "optimize", "backtest", "trade", "status", "pause", "resume", "flatten", "queue"),
+    *("doctor", "fetch", "serve-exchange"),
+)
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -10,7 +10,7 @@ import pytest
 
 from tests.cli.face import MARK, Face
 from your_short_trade_margin_call.adapters.storage.journal import SqliteJournal
-from your_short_trade_margin_call.domain.errors import DiskError
+from your_short_trade_margin_call.domain.errors import BrokenInvariantError
 from your_short_trade_margin_call.market.instruments import find_instrument
 
 
@@ -105,14 +105,14 @@ def test_a_short_that_stays_open_is_named(face: Face) -> None:
 
 
 def test_an_engine_that_fails_says_what_stays_open(face: Face, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(journal: SqliteJournal, candle_ms: int, wallet_usdt: float, equity_usdt: float) -> None:
+    def broken(journal: SqliteJournal, candle_ms: int, wallet_usdt: float, equity_usdt: float) -> None:
         if journal.executions():
-            raise DiskError("The journal could not be written: disk full.", "Free some space.")
+            raise BrokenInvariantError("The books contradict themselves.")
 
-    monkeypatch.setattr(SqliteJournal, "equity", full)
+    monkeypatch.setattr(SqliteJournal, "equity", broken)
     answer = face("BTC", "--speed", "max")
     assert answer.code == 3
-    assert "disk full" in answer.err
+    assert "contradict themselves" in answer.err
     assert "stays open short 0.021 at " in flowed(answer.out)
 
 

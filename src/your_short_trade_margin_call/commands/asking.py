@@ -7,7 +7,6 @@ import sys
 
 from your_short_trade_margin_call.commands.options import Common
 from your_short_trade_margin_call.domain.errors import BadInputError, UnknownPairError
-from your_short_trade_margin_call.market.instruments import find_instrument
 from your_short_trade_margin_call.market.symbols import parse_symbol
 from your_short_trade_margin_call.reporting.screen import Screen, is_robot
 
@@ -49,16 +48,14 @@ def pair_or_ask(common: Common, screen: Screen) -> tuple[str, bool]:
     symbol = named_pair(common)
     if symbol is not None:
         return symbol, False
-    return (_ask_pair(common, screen), False) if can_ask(common) else (DEFAULT_PAIR, True)
+    return (_ask_pair(screen), False) if can_ask(common) else (DEFAULT_PAIR, True)
 
 
-def _ask_pair(common: Common, screen: Screen) -> str:
+def _ask_pair(screen: Screen) -> str:
     while True:
         text = _answer(screen, f"Which pair? [{DEFAULT_PAIR}] ").strip()
         try:
             symbol = parse_symbol(text) if text else DEFAULT_PAIR
-            if common.instrument is None:
-                find_instrument(symbol)
         except UnknownPairError as error:
             screen.say(str(error), style="yellow")
         else:

@@ -85,7 +85,7 @@ def _params(screen: Screen, prepared: Prepared, chosen: Chosen, params_file: Pat
     if not missing and params_file is None:
         return StrategyParams(**typed)
     request = prepared.request
-    path = params_file or request.paths.pair_best_params(request.symbol, prepared.market)
+    path = params_file or request.paths.pair_best_params(request.symbol, prepared.name)
     try:
         saved = params_of(load_best_params(path, request.symbol, move_corrupt=params_file is None), path)
     except ArtefactError as error:
@@ -121,7 +121,7 @@ def _typed(chosen: Chosen) -> dict[str, Any]:
 
 def _show(screen: Screen, prepared: Prepared, candles: Candles, result: BacktestResult) -> None:
     settings, covered = prepared.request.settings, range_of(candles)
-    screen.heading(f"{candles.symbol} on the {prepared.market} market")
+    screen.heading(f"{candles.symbol} on the {prepared.name} market")
     show_rows(screen, settings_rows(settings, covered))
     screen.heading("One parameter set")
     show_rows(screen, [("parameters", params_text(result.params))])
@@ -136,7 +136,7 @@ def _show(screen: Screen, prepared: Prepared, candles: Candles, result: Backtest
 def _as_json(prepared: Prepared, candles: Candles, result: BacktestResult) -> dict[str, Any]:
     return {
         "symbol": candles.symbol,
-        "market": str(prepared.market),
+        "market": prepared.name,
         "candles": {
             "start_ms": candles.start_ms,
             "end_ms": candles.end_ms,

@@ -53,7 +53,7 @@ def optimize(symbol: str, common: Common, market: Market, grid: Path | None, day
     introduce(screen, prepared)
     until_ms = prepared.candles.end_ms
     if prepared.is_invented:
-        until_ms = prepared.candles.start_ms + prepared.request.settings.window
+        until_ms = prepared.start_ms
     window = window_of(prepared, until_ms)
     show_settings(screen, prepared, window)
     optimizer = make_optimizer(prepared)
@@ -82,7 +82,7 @@ def show_settings(screen: Screen, prepared: Prepared, window: Candles) -> None:
     """Print what the result will rest on."""
     request, settings = prepared.request, prepared.request.settings
     covered = range_of(window)
-    screen.heading(f"{request.symbol} on the {prepared.market} market")
+    screen.heading(f"{request.symbol} on the {prepared.name} market")
     show_rows(screen, settings_rows(settings, covered))
     show_rows(screen, cycle_rows(settings, request.grid))
     if covered.end_ms - covered.start_ms < settings.window:
@@ -140,7 +140,8 @@ def show_worst_loss(
 ) -> None:
     """Print what the next position may lose, before there is one."""
     settings, instrument = prepared.request.settings, prepared.instrument
-    loss = worst_loss(settings, instrument, params, last_price, avg_win_pct)
+    cap_usdt = prepared.request.max_notional_usdt
+    loss = worst_loss(settings, instrument, params, last_price, avg_win_pct, cap_usdt)
     screen.heading("What a trade can lose")
     if loss is None:
         screen.say("  At this price and balance no order is large enough: there would be no trade.")

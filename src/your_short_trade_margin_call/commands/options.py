@@ -43,11 +43,20 @@ class Common:
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False
 
 
+EndpointUrl = Annotated[
+    str | None,
+    typer.Option(
+        "--endpoint", metavar="URL", help="Bybit under another address, or a look-alike: http://127.0.0.1:8080."
+    ),
+]
+
+
 @dataclass(frozen=True, slots=True)
 class Market:
     """Where candles come from."""
 
     market: Annotated[MarketKind, typer.Option("--market", help="Where candles come from.")] = MarketKind.AUTO
+    endpoint: EndpointUrl = None
     candles: Annotated[
         Path | None,
         typer.Option("--candles", metavar="FILE", help="Recorded candles, Parquet or CSV (implies --market replay)."),
@@ -71,10 +80,44 @@ class Market:
 
 
 @dataclass(frozen=True, slots=True)
+class Access:
+    """Whose account, and how to get into it."""
+
+    account: Annotated[Account, typer.Option("--account", help="Whose money.")] = Account.PAPER
+    keys: Annotated[
+        Path | None,
+        typer.Option("--keys", metavar="FILE", help="The account's API keys; usually they are in the environment."),
+    ] = None
+
+
+@dataclass(frozen=True, slots=True)
+class Stake:
+    """How much may be at stake, and what was agreed to."""
+
+    capital: Annotated[
+        float | None,
+        typer.Option("--capital", metavar="USDT", help="What a demo, testnet or mainnet account begins with."),
+    ] = None
+    risk_fraction: Annotated[
+        str | None,
+        typer.Option("--risk-fraction", metavar="X", help="Of what is available: 0.1 or 10%. Never optimised then."),
+    ] = None
+    max_notional: Annotated[
+        float | None, typer.Option("--max-notional", metavar="USDT", help="The largest worth of a position.")
+    ] = None
+    despite_evidence: Annotated[
+        bool, typer.Option("--despite-evidence", help="Mainnet without the verdict REAL: the smallest quantity.")
+    ] = False
+    confirm: Annotated[
+        str | None,
+        typer.Option("--confirm", metavar="SYMBOL", help="Mainnet without a terminal: the pair, as confirmation."),
+    ] = None
+
+
+@dataclass(frozen=True, slots=True)
 class Trading:
     """How trading runs."""
 
-    account: Annotated[Account, typer.Option("--account", help="Whose money.")] = Account.PAPER
     speed: Annotated[
         str | None,
         typer.Option("--speed", metavar="N", help="Times real time, or max. Invented: 600; replayed: max."),

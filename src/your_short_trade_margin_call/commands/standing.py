@@ -12,8 +12,10 @@ from your_short_trade_margin_call.adapters.storage.controls import read_controls
 from your_short_trade_margin_call.adapters.storage.journal import SqliteJournal
 from your_short_trade_margin_call.domain.errors import ShortestPeakError
 from your_short_trade_margin_call.domain.messages import Execution
-from your_short_trade_margin_call.domain.words import ExecutionKind
+from your_short_trade_margin_call.domain.words import ExecutionKind, MarketKind
 from your_short_trade_margin_call.paths import Paths
+
+_PASSING = (MarketKind.SIMULATED, MarketKind.REPLAY)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +78,21 @@ def pair_standing(paths: Paths, symbol: str) -> PairStanding:
     files = sorted(path for path in paths.pair(symbol).glob("journal-*.sqlite") if "." not in path.stem)
     journals = tuple(_journal_standing(path) for path in files)
     return PairStanding(symbol, controls.paused, controls.flatten, controls.note, journals)
+
+
+def open_shorts(paths: Paths, journal: Path | None = None) -> tuple[str, ...]:
+    """A sentence about every short that is open on Bybit, on paper there, or at a look-alike; or by one journal.
+
+    What replayed and invented runs left open is gone with them.
+    """
+    said = []
+    for symbol in known_pairs(paths):
+        for standing in pair_standing(paths, symbol).journals:
+            is_meant = Path(standing.path) == journal if journal else standing.market not in _PASSING
+            if is_meant and standing.position is not None:
+                size, price = f"{standing.position.quantity:.8g}", f"{standing.position.entry_price:,.8g}"
+                said.append(f"{symbol} short {size} at {price} ({standing.account} account)")
+    return tuple(said)
 
 
 def _is_pair(name: str) -> bool:

@@ -130,3 +130,14 @@ def parse_number(text: str, option: str) -> float:
         return float(str(parse_fraction(text)))
     except ValueError:
         raise BadInputError(f"{option} {text} is no number.", "Write 0.0044 or 0.44%.") from None
+
+
+def parse_amount(amount: float | None, option: str) -> float | None:
+    """An amount of USDT.
+
+    Raises:
+        BadInputError: it is not above 0, or no number.
+    """
+    if amount is not None and not 0 < amount < 1e12:
+        raise BadInputError(f"{option} {amount:g} cannot be.", "Give an amount of USDT above 0.")
+    return amount

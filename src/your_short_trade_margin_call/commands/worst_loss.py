@@ -11,18 +11,26 @@ from your_short_trade_margin_call.rules.costs import buy_fill, fee, notional, se
 from your_short_trade_margin_call.rules.entry import ALLOWED, plan_entry
 from your_short_trade_margin_call.rules.terms import NO_PRICE, make_contract, make_terms, make_trial, price_to_ticks
 from your_short_trade_margin_call.settings import Settings
+from your_short_trade_margin_call.trading.entries import within_cap
 
 
 def worst_loss(
-    settings: Settings, instrument: Instrument, params: StrategyParams, last_price: float, avg_win_pct: float
+    settings: Settings,
+    instrument: Instrument,
+    params: StrategyParams,
+    last_price: float,
+    avg_win_pct: float,
+    max_notional_usdt: float | None = None,
 ) -> WorstLoss | None:
     """What a short opened at the last price with the whole starting balance can lose; None when none fits.
 
     Slippage is taken at its mean; a price that jumps over the stop costs more, up to the liquidation.
+    `max_notional_usdt` caps the position (0: the smallest quantity).
     """
     contract, terms = make_contract(instrument), make_terms(settings, instrument.symbol)
     mid = price_to_ticks(last_price, contract.tick_size)
     plan = plan_entry(contract, terms, params.risk_fraction, settings.starting_balance, mid)
+    plan = within_cap(contract, plan, max_notional_usdt, mid)
     if plan.block != ALLOWED:
         return None
     lots, leverage = plan.size.lots, plan.size.leverage

@@ -1,4 +1,4 @@
-"""How far a sweep is: a bar with rate and time left on a terminal, a few plain lines elsewhere."""
+"""How far long work is: a bar with rate and time left on a terminal, a few plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -22,14 +22,21 @@ _PLAIN_EVERY_S = 5.0
 def sweep_progress(screen: Screen, trials: int, stopwatch_s: Callable[[], float]) -> Iterator[Report]:
     """A report for `trials` trials; when all went well a last line says how many there were and how fast."""
     started = stopwatch_s()
-    if screen.console.is_interactive:
-        with _Bar(screen) as bar:
-            task = bar.add_task("Sweep", total=trials)
-            yield lambda done, total: bar.update(task, completed=done, total=total)
-    else:
-        yield _PlainReport(screen, stopwatch_s)
+    with progress(screen, "Sweep", "trial", trials, stopwatch_s) as report:
+        yield report
     elapsed = stopwatch_s() - started
     screen.say(f"{counted(trials, 'trial')} in {elapsed:.2f} s: {trials / max(elapsed, 1e-9):,.0f} a second.")
+
+
+@contextmanager
+def progress(screen: Screen, label: str, noun: str, total: int, stopwatch_s: Callable[[], float]) -> Iterator[Report]:
+    """A report for any work of `total` steps, each a `noun`."""
+    if screen.console.is_interactive:
+        with _Bar(screen, noun) as bar:
+            task = bar.add_task(label, total=total)
+            yield lambda done, total: bar.update(task, completed=done, total=total)
+    else:
+        yield _PlainReport(screen, label, noun, stopwatch_s)
 
 
 class _PlainReport:
@@ -38,8 +45,10 @@ class _PlainReport:
     The rate counts from the first report, not from the preparations before it.
     """
 
-    def __init__(self, screen: Screen, stopwatch_s: Callable[[], float]) -> None:
+    def __init__(self, screen: Screen, label: str, noun: str, stopwatch_s: Callable[[], float]) -> None:
         self._screen = screen
+        self._label = label
+        self._noun = noun
         self._stopwatch_s = stopwatch_s
         self._first: tuple[int, float] | None = None
         self._said_s = stopwatch_s()
@@ -52,16 +61,16 @@ class _PlainReport:
             return
         self._said_s = now
         rate = (done - self._first[0]) / max(now - self._first[1], 1e-9)
-        self._screen.say(f"Sweep: {done:,} of {counted(total, 'trial')}{_pace(rate, total - done)}")
+        self._screen.say(f"{self._label}: {done:,} of {counted(total, self._noun)}{_pace(rate, total - done)}")
 
 
 class _Bar(Progress):
-    def __init__(self, screen: Screen) -> None:
+    def __init__(self, screen: Screen, noun: str) -> None:
         self._screen = screen
         super().__init__(
             TextColumn("{task.description}"),
             BarColumn(bar_width=16),
-            TextColumn("{task.completed:,.0f} of {task.total:,.0f} trials"),
+            TextColumn(f"{{task.completed:,.0f}} of {{task.total:,.0f}} {noun}s"),
             _Pace(),
             console=screen.console,
             transient=True,

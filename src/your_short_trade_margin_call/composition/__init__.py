@@ -1,0 +1,31 @@
+"""The only place that builds concrete parts, for every command and for MainEngine.
+
+`request` says what was asked; `markets` chooses the market and loads what belongs to it; `parts` builds engines;
+`sessions` builds what trades. `live` is about Bybit: reaching it, asking it, trading on it.
+"""
+
+from __future__ import annotations
+
+from your_short_trade_margin_call.composition.markets import (
+    INVENTED_NOTICE,
+    choose_market,
+    load_instrument,
+    prepare,
+)
+from your_short_trade_margin_call.composition.parts import make_backtest_engine, make_optimizer
+from your_short_trade_margin_call.composition.request import SIMULATED_SPEED, Prepared, Request
+from your_short_trade_margin_call.composition.sessions import TradingSession, make_trading_session
+
+__all__ = [
+    "INVENTED_NOTICE",
+    "SIMULATED_SPEED",
+    "Prepared",
+    "Request",
+    "TradingSession",
+    "choose_market",
+    "load_instrument",
+    "make_backtest_engine",
+    "make_optimizer",
+    "make_trading_session",
+    "prepare",
+]

@@ -1,0 +1,45 @@
+"""Engines for a prepared request, and what MainEngine is made of."""
+
+from __future__ import annotations
+
+import os
+import time
+from datetime import datetime, timezone
+
+from your_short_trade_margin_call import __version__
+from your_short_trade_margin_call.adapters.storage.optimization_queue import OptimizationQueue, Owner
+from your_short_trade_margin_call.adapters.system_clock import stopwatch_s
+from your_short_trade_margin_call.composition.request import Prepared
+from your_short_trade_margin_call.main_engine import MainEngine, Parts
+from your_short_trade_margin_call.research.backtest_engine import BacktestEngine
+
+
+def make_backtest_engine(prepared: Prepared) -> BacktestEngine:
+    """A BacktestEngine for the request's settings and instrument."""
+    return BacktestEngine(prepared.request.settings, prepared.instrument)
+
+
+def make_optimizer(prepared: Prepared) -> MainEngine:
+    """A MainEngine that can optimise but not trade."""
+    return MainEngine(make_parts(prepared))
+
+
+def make_parts(prepared: Prepared) -> Parts:
+    """Everything but exchange, clock and journal."""
+    request = prepared.request
+    return Parts(
+        symbol=request.symbol,
+        market=prepared.name,
+        account=request.account,
+        settings=request.settings,
+        grid=request.grid,
+        paths=request.paths,
+        engine=make_backtest_engine(prepared),
+        source=prepared,
+        queue=OptimizationQueue(request.paths.optimization_queue),
+        owner=Owner(os.getpid(), str(time.time_ns())),
+        version=__version__,
+        wall_now=lambda: datetime.now(tz=timezone.utc).isoformat(timespec="seconds"),
+        stopwatch_s=stopwatch_s,
+        lane=prepared.lane,
+    )

@@ -1,0 +1,77 @@
+"""The program's capital inside a larger wallet, and what the journal says of an account before it is asked."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from your_short_trade_margin_call.adapters.storage.journal import SqliteJournal
+from your_short_trade_margin_call.composition.capital import CapitalOnly, beside_capital
+from your_short_trade_margin_call.composition.ours import Standing, balance_to_use, read_standing
+from your_short_trade_margin_call.domain.errors import BadInputError
+from your_short_trade_margin_call.domain.messages import AccountView, Execution, OrderRequest
+from your_short_trade_margin_call.domain.words import ExecutionKind, OrderType, Purpose, Side
+from your_short_trade_margin_call.market.instruments import find_instrument
+from your_short_trade_margin_call.trading.ids import link_id
+
+T = 1_750_000_000_000
+SALE = Execution(link_id="", exec_id="1", kind=ExecutionKind.TRADE, side=Side.SELL, lots=21, price_ticks=600_000.0,
+                 fee_usdt=0.7, is_maker=False, time_ms=T, candle_ms=T)  # fmt: skip
+ENTRY = OrderRequest(link_id("BTCUSDT", T, Purpose.ENTRY), Purpose.ENTRY, Side.SELL, OrderType.MARKET, 21)
+
+
+class Rich:
+    """An account with more in it than the program may use."""
+
+    async def account(self, executions_since_ms: int) -> AccountView:
+        return AccountView(T, 10_000.0, None, (), ())
+
+
+def test_the_engine_sees_the_capital_only() -> None:
+    venue: Any = Rich()
+    assert asyncio.run(CapitalOnly(venue, 9_700.0).account(0)).wallet_usdt == pytest.approx(300.0)
+
+
+def test_what_lies_beside_is_settled_with_the_first_trade() -> None:
+    with SqliteJournal(":memory:") as journal:
+        assert beside_capital(journal, 10_000.0, 300.0) == 9_700.0
+        assert beside_capital(journal, 400.0, 300.0) == 100.0, "money may come and go until then"
+        journal.execution(SALE)
+        assert beside_capital(journal, 10_000.0, 300.0) == 100.0
+
+
+def test_the_journal_s_capital_stands() -> None:
+    assert balance_to_use(Standing(), None, 472.0) == 472.0
+    assert balance_to_use(Standing(), 100.0, 472.0) == 100.0
+    began = Standing(starting_balance=100.0)
+    assert balance_to_use(began, None, 472.0) == balance_to_use(began, 100.0, 472.0) == 100.0
+    with pytest.raises(BadInputError, match="began with 100 USDT"):
+        balance_to_use(began, 101.0, 472.0)
+
+
+def test_what_a_journal_says_is_ours(tmp_path: Path) -> None:
+    path, instrument = tmp_path / "journal.sqlite", find_instrument("BTCUSDT")
+    assert read_standing(path, instrument) == Standing()
+    with SqliteJournal(path) as journal:
+        journal.intent(ENTRY, T, "{}")
+    entering = read_standing(path, instrument)
+    assert entering.ours.may_be_entering
+    assert entering.ours.is_first
+    with SqliteJournal(path) as journal:
+        journal.execution(replace(SALE, link_id=ENTRY.link_id))
+    held = read_standing(path, instrument)
+    assert not held.ours.may_be_entering
+    assert (held.ours.quantity, held.wallet_change, held.ours.is_first) == (0.021, -0.7, False)
+    assert held.ours.link_ids == {ENTRY.link_id}
+
+
+def test_a_refused_entry_is_not_on_its_way(tmp_path: Path) -> None:
+    path = tmp_path / "journal.sqlite"
+    with SqliteJournal(path) as journal:
+        journal.intent(ENTRY, T, "{}")
+        journal.outcome(ENTRY.link_id, "refused", T)
+    assert not read_standing(path, find_instrument("BTCUSDT")).ours.may_be_entering
