@@ -69,6 +69,14 @@ bench: $(VENV)/.dev ## How fast the sweep, the backtest and the replay are here 
 parity: $(VENV)/.dev ## Long: live engine against backtest on whole recorded files (FILES="a.parquet b.parquet")
 	@PYTHONPATH=src:. $(PYTHON) -m benchmarks.parity $(FILES)
 
+.PHONY: storm
+storm: $(VENV)/.dev ## Long: every pair of faults through sockets, begun at several moments
+	@PYTHONPATH=src:. $(PYTHON) -m benchmarks.storm
+
+.PHONY: latency
+latency: $(VENV)/.dev ## From a closing candle to the order at the exchange, beside ccxt.pro and pybit (ARGS="--rounds 100")
+	@PYTHONPATH=src:. $(PYTHON) -m benchmarks.latency $(ARGS)
+
 .PHONY: lock
 lock: $(VENV)/.dev ## Pin the newest packages that fit pyproject.toml
 	@$(VENV)/bin/uv pip compile -q --universal --python-version 3.11 --no-annotate --no-header --upgrade \

@@ -99,6 +99,7 @@ def run_program(arguments: list[str], folder: Path) -> subprocess.CompletedProce
     }
     environment |= {"PYTHONPATH": str(ROOT / "src"), "PYTHONIOENCODING": "utf-8"}
     environment["SHORTEST_PEAK_DATA_DIR"] = str(folder / "data" / "your")
+    environment["SHORTEST_PEAK_ENDPOINT"] = "http://127.0.0.1:9"  # nobody answers there: no test asks Bybit
     command = [sys.executable, "-m", "your_short_trade_margin_call", *arguments]
     return subprocess.run(
         command, cwd=ROOT, env=environment, capture_output=True, text=True, encoding="utf-8", timeout=120, check=False

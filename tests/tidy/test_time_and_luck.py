@@ -22,7 +22,9 @@ BANNED = re.compile(
 SEEDED = {"numpy.random.Generator", "numpy.random.PCG64", "numpy.random.SeedSequence"}
 """Generators with a seed of their own, for invented markets."""
 
-READS_CLOCKS = re.compile(r"adapters/system_clock\.py | cli[^/]*\.py | __main__\.py | composition\.py", re.VERBOSE)
+READS_CLOCKS = re.compile(
+    r"adapters/system_clock\.py | cli[^/]*\.py | __main__\.py | composition/parts\.py", re.VERBOSE
+)
 DRAWS_SEEDED = re.compile(r"market/.+")
 
 

@@ -1,0 +1,47 @@
+"""The live engine on a look-alike exchange, all requests and messages through sockets, makes the backtest's trades."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+
+from tests.parity.sockets import play
+from tests.parity.test_parity import assert_parity, tally
+from tests.worlds import random_world
+from your_short_trade_margin_call.exchange import admission
+from your_short_trade_margin_call.research.backtest_engine import BacktestEngine
+
+SEEDS = range(1_000, 1_024)
+MUST_BE_SEEN = ("exit target", "exit margin_call", "exit stop_loss", "exit max_hold", "exit end_of_data",
+                "blocked order_rejected", "blocked position_open", "blocked stream_gap")  # fmt: skip
+
+
+@pytest.mark.parametrize("block", range(4))
+def test_random_worlds_through_sockets(block: int) -> None:
+    seen: Counter[str] = Counter()
+    for seed in list(SEEDS)[block::4]:
+        world = random_world(seed, 240)
+        past = BacktestEngine(world.settings, world.instrument).backtest(world.candles, world.params)
+        assert_parity(world, past, play(world))
+        seen += tally(past)
+    assert sum(count for name, count in seen.items() if name.startswith("exit")) > 10, seen
+
+
+def test_the_worlds_are_not_tame() -> None:
+    seen: Counter[str] = Counter()
+    for seed in SEEDS:
+        world = random_world(seed, 240)
+        seen += tally(BacktestEngine(world.settings, world.instrument).backtest(world.candles, world.params))
+    assert not [name for name in MUST_BE_SEEN if not seen[name]], seen
+
+
+def test_a_fault_of_one_tick_is_noticed_through_sockets(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A check that cannot fail proves nothing."""
+    honest = admission.sell_fill
+    monkeypatch.setattr(admission, "sell_fill", lambda *arguments: honest(*arguments) - 1)
+    world = random_world(1_004, 240)
+    past = BacktestEngine(world.settings, world.instrument).backtest(world.candles, world.params)
+    assert past.rows
+    with pytest.raises(AssertionError):
+        assert_parity(world, past, play(world))
