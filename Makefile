@@ -69,6 +69,10 @@ bench: $(VENV)/.dev ## How fast the sweep, the backtest and the replay are here 
 parity: $(VENV)/.dev ## Long: live engine against backtest on whole recorded files (FILES="a.parquet b.parquet")
 	@PYTHONPATH=src:. $(PYTHON) -m benchmarks.parity $(FILES)
 
+.PHONY: parity-sockets
+parity-sockets: $(VENV)/.dev ## Long: the same through sockets, on the look-alike exchange (FILES="a.parquet")
+	@PYTHONPATH=src:. $(PYTHON) -m benchmarks.parity_sockets $(FILES)
+
 .PHONY: storm
 storm: $(VENV)/.dev ## Long: every pair of faults through sockets, begun at several moments
 	@PYTHONPATH=src:. $(PYTHON) -m benchmarks.storm

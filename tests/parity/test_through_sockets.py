@@ -8,6 +8,8 @@ import pytest
 
 from tests.parity.sockets import play
 from tests.parity.test_parity import assert_parity, tally
+from tests.parity.test_recorded_files import LEVERAGES, recorded_world
+from tests.real_candles import FILES, WHY
 from tests.worlds import random_world
 from your_short_trade_margin_call.exchange import admission
 from your_short_trade_margin_call.research.backtest_engine import BacktestEngine
@@ -45,3 +47,16 @@ def test_a_fault_of_one_tick_is_noticed_through_sockets(monkeypatch: pytest.Monk
     assert past.rows
     with pytest.raises(AssertionError):
         assert_parity(world, past, play(world))
+
+
+@pytest.mark.real
+@pytest.mark.skipif(not FILES, reason=WHY)
+def test_recorded_candles_through_sockets() -> None:
+    """Slices of recorded files; `make parity-sockets` plays whole ones."""
+    trades = 0
+    for place, path in enumerate(FILES[::6]):
+        world = recorded_world(path, LEVERAGES[place % 3], ("luck on", "luck off")[place % 2], 300)
+        past = BacktestEngine(world.settings, world.instrument).backtest(world.candles, world.params)
+        assert_parity(world, past, play(world))
+        trades += len(past.rows)
+    assert trades > 5
