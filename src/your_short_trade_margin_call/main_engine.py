@@ -91,8 +91,9 @@ class Parts:
     `exchange`, `journal` and `clock` are only needed to trade. `owner` is this process, with a token of its own;
     `wall_now` is the real time as text, for `generated_at`; `stopwatch_s` measures real seconds;
     `takes_market_time` tells whether the market goes on while a sweep runs (a live one does, a replay does not).
-    `max_notional_usdt`, `verify_stop` and `turn_every_ms` are the engine's (`trading.state.Context`). `lane` is whose
-    runs of the queue are this one's: an account's on a live market, where each has its own fees and capital.
+    `max_notional_usdt`, `verify_stop` and `turn_every_ms` are the engine's (`trading.state.Context`), and so is
+    `heartbeat`. `lane` is whose runs of the queue are this one's: an account's on a live market, where each has its own
+    fees and capital.
     """
 
     symbol: str
@@ -119,6 +120,7 @@ class Parts:
     max_notional_usdt: float | None = None
     verify_stop: bool = False
     turn_every_ms: int = 0
+    heartbeat: Callable[[], None] | None = None
     lane: str | None = None
 
 
@@ -224,7 +226,7 @@ class MainEngine:
     # ---- trade -------------------------------------------------------------------------------------
 
     async def trade(self, params: StrategyParams | None, has_edge: bool = True) -> TradingSummary:
-        """Trade until the market ends or `stop` is called.
+        """Trade until the market ends or `stop` is called, with these parameters whatever the journal knew before.
 
         Raises:
             ShortestPeakError: something stopped the engine; what is open is guarded on the exchange.
@@ -242,9 +244,11 @@ class MainEngine:
             parts.clock,
             params=params,
             has_edge=has_edge,
+            are_chosen=True,
             adviser=self._reoptimizer(),
             observer=parts.observer,
             controls=parts.controls,
+            heartbeat=parts.heartbeat,
         )
         await self._engine.run()
         return self.summary()
@@ -286,6 +290,8 @@ class MainEngine:
 
     def summary(self) -> TradingSummary:
         """What the journal holds by now; the state is the engine's, also where it was left in the middle."""
+        from your_short_trade_margin_call.trading.state import Flat
+
         parts = self.parts
         if parts.journal is None:
             raise ValueError("a summary needs a journal")
@@ -296,7 +302,8 @@ class MainEngine:
         equity = parts.journal.equity_rows()
         start = parts.settings.starting_balance
         wallet = start + change if state is None else state.wallet
-        is_open = parts.journal.open_lots() > 0
+        # The journal also books what somebody else sold: the engine knows which short is ours.
+        is_open = parts.journal.open_lots() > 0 if state is None else not isinstance(state.book, Flat)
         return TradingSummary(
             trades=len(trades),
             wins=sum(row["pnl_value"] > 0 for row in trades),

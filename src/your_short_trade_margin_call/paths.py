@@ -68,5 +68,10 @@ def is_real_market(market: str) -> bool:
     return market in ("bybit", "replay") or market.startswith("bybit-at-")
 
 
+def is_look_alike(market: str) -> bool:
+    """Whether a market is that of a server on this computer; what stands behind it may be another one tomorrow."""
+    return market.startswith("loopback")
+
+
 def _suffix(market: str) -> str:
     return "" if is_real_market(market) else f".{market}"

@@ -10,6 +10,7 @@ import pytest
 
 from tests.bybit.fake_bybit import QUICK, SYMBOL
 from tests.bybit.test_venue_events import KEY, begin, new_bybit, next_of, nothing_more, run, trading
+from tests.bybit.test_venue_rows import execution_row
 from your_short_trade_margin_call.adapters.bybit.venue import BybitVenue
 from your_short_trade_margin_call.domain.messages import ConditionChanged, StreamLost, StreamRestored
 from your_short_trade_margin_call.domain.words import BlockReason
@@ -106,6 +107,23 @@ def test_a_key_that_cannot_be_looked_at_is_no_trouble() -> None:
         async with trading(bybit, timing=ALERT) as venue:
             await begin(bybit, venue)
             await nothing_more(venue, 0.3)
+
+    run(go)
+
+
+def test_another_pair_in_the_account_is_told_once_and_stays() -> None:
+    async def go() -> None:
+        bybit = new_bybit()
+        async with trading(bybit) as venue:
+            await begin(bybit, venue)
+            for number in range(2):
+                row = execution_row(execId=f"x{number}", symbol="ETHUSDT", orderLinkId="by-hand")
+                await bybit.private("execution", row)
+            (event,) = await next_of(venue)
+            assert isinstance(event, ConditionChanged)
+            assert (event.condition, event.is_on) == (BlockReason.EXCHANGE_ERROR, True)
+            assert event.why.startswith("ETHUSDT was ordered or traded in this account")
+            await nothing_more(venue, 0.2)
 
     run(go)
 

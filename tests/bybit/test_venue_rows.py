@@ -254,6 +254,7 @@ class Notes:
     orders: list[Order] = field(default_factory=list)
     executions: list[Execution] = field(default_factory=list)
     leverages: list[float] = field(default_factory=list)
+    strangers: list[str] = field(default_factory=list)
 
     def on_order(self, order: Order) -> None:
         self.orders.append(order)
@@ -263,6 +264,9 @@ class Notes:
 
     def on_leverage(self, leverage: float) -> None:
         self.leverages.append(leverage)
+
+    def on_stranger(self, symbol: str) -> None:
+        self.strangers.append(symbol)
 
 
 def hear(*messages: dict[str, Any]) -> Notes:
@@ -289,13 +293,13 @@ def test_orders_executions_and_leverage_are_told() -> None:
     assert notes.leverages == [5.0]
 
 
-def test_other_pairs_and_categories_are_none_of_our_business() -> None:
+def test_other_pairs_and_categories_are_strangers() -> None:
     notes = hear(
         said("order", order_row(symbol="ETHUSDT"), order_row(category="spot")),
         said("execution", execution_row(symbol="ETHUSDT"), execution_row(category="spot")),
         said("position", position_row(symbol="ETHUSDT")),
     )
-    assert notes == Notes()
+    assert notes == Notes(strangers=["ETHUSDT", SYMBOL, "ETHUSDT", SYMBOL])
 
 
 OPTIONAL = ["orderLinkId", "isMaker"]

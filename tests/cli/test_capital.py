@@ -44,6 +44,15 @@ def test_what_lies_beside_is_settled_with_the_first_trade() -> None:
         assert beside_capital(journal, 10_000.0, 300.0) == 100.0
 
 
+def test_the_fee_of_an_entry_that_a_kill_left_unbooked_is_no_money_from_outside() -> None:
+    with SqliteJournal(":memory:") as journal:
+        assert beside_capital(journal, 400.0, 300.0) == 100.0
+        journal.intent(ENTRY, T, "{}")
+        assert beside_capital(journal, 399.3, 300.0) == 100.0
+        journal.outcome(ENTRY.link_id, "refused", T)
+        assert beside_capital(journal, 500.0, 300.0) == 200.0, "nothing was traded: money may come and go"
+
+
 def test_the_journal_s_capital_stands() -> None:
     assert balance_to_use(Standing(), None, 472.0) == 472.0
     assert balance_to_use(Standing(), 100.0, 472.0) == 100.0
@@ -60,13 +69,26 @@ def test_what_a_journal_says_is_ours(tmp_path: Path) -> None:
         journal.intent(ENTRY, T, "{}")
     entering = read_standing(path, instrument)
     assert entering.ours.may_be_entering
-    assert entering.ours.is_first
+    assert not entering.ours.is_first, "its fee, or its loss, may have left the wallet already"
     with SqliteJournal(path) as journal:
         journal.execution(replace(SALE, link_id=ENTRY.link_id))
     held = read_standing(path, instrument)
     assert not held.ours.may_be_entering
     assert (held.ours.quantity, held.wallet_change, held.ours.is_first) == (0.021, -0.7, False)
     assert held.ours.link_ids == {ENTRY.link_id}
+
+
+def test_an_entry_booked_in_part_may_have_sold_the_rest_until_its_trade_is_over(tmp_path: Path) -> None:
+    path, instrument = tmp_path / "journal.sqlite", find_instrument("BTCUSDT")
+    part = replace(SALE, link_id=ENTRY.link_id, lots=5)
+    with SqliteJournal(path) as journal:
+        journal.intent(ENTRY, T, "{}")
+        journal.execution(part)
+    ours = read_standing(path, instrument).ours
+    assert (ours.quantity, ours.unbooked, ours.may_be_entering) == (0.005, 0.016, False)
+    with SqliteJournal(path) as journal:
+        journal.execution(replace(part, exec_id="2", link_id="", side=Side.BUY))
+    assert (read_standing(path, instrument).ours.quantity, read_standing(path, instrument).ours.unbooked) == (0.0, 0.0)
 
 
 def test_a_refused_entry_is_not_on_its_way(tmp_path: Path) -> None:

@@ -51,6 +51,7 @@ def test_on_paper_all_is_well(face: Face, server: LookAlike) -> None:
                  "instrument", "risk tiers"):  # fmt: skip
         assert f"\n  ok    {name} " in answer.out
     assert "0 failures" not in answer.out
+    assert f"\nA look-alike of Bybit: {server.url}, BTCUSDT, paper account\n" in answer.out
     assert not face.data.exists(), "it only looks"
 
 
@@ -59,6 +60,7 @@ def test_a_demo_account(face: Face, server: LookAlike) -> None:
     assert answer.code == 0, answer.out
     assert answer.json["ok"]
     assert answer.json["reached"]
+    assert answer.json["look_alike"]
     assert len(answer.json["checks"]) == 24
     assert found(answer, "leverage")["found"] == "10x; trading sets it to 3x"
     assert server.do(lambda: server.account.leverage_of("BTCUSDT")) == 10.0, "it changes nothing"

@@ -15,7 +15,7 @@ from your_short_trade_margin_call.market.instruments import find_instrument
 from your_short_trade_margin_call.reporting import events, text
 from your_short_trade_margin_call.reporting.live_line import Now, PositionNow, live_line
 from your_short_trade_margin_call.reporting.progress import sweep_progress
-from your_short_trade_margin_call.reporting.screen import Screen
+from your_short_trade_margin_call.reporting.screen import Screen, doubt_about, mark_of
 from your_short_trade_margin_call.settings import Settings
 
 NOON = 1_748_606_400_000
@@ -67,7 +67,7 @@ def test_every_reason_has_words() -> None:
 
 def test_lines_wrap_below_their_own_text_and_keep_units(page: io.StringIO) -> None:
     screen = screen_of(page)
-    screen.mark_invented()
+    screen.mark_market("simulated")
     screen.tell("  costs        ", "spread 2, slippage 3 bps; and then some more words that go up to 1,262.47 USDT")
     first, second = page.getvalue().splitlines()
     assert first == f"{MARK}  costs        spread 2, slippage 3 bps; and then some more words that"
@@ -78,7 +78,7 @@ def test_lines_wrap_below_their_own_text_and_keep_units(page: io.StringIO) -> No
 
 def test_an_empty_line_is_marked_too(page: io.StringIO) -> None:
     screen = screen_of(page)
-    screen.mark_invented()
+    screen.mark_market("simulated")
     screen.say()
     assert page.getvalue() == f"{MARK}\n"
 
@@ -123,13 +123,9 @@ def test_the_lines_of_events() -> None:
     assert line.label.plain == "05-30 12:00  ENTRY    "
     assert line.text.plain.endswith("no stop, liquidation 137,900.1, leverage clamped to 2x")
     blocked = events.blocked_line(NOON, "exchange_error", "the order never arrived")
-    assert blocked.text.plain == "exchange_error: the exchange failed (the order never arrived)"
+    assert blocked.text.plain == "exchange_error: no entry could be made (the order never arrived)"
     adopted = events.adopted_line(NOON, "lookback 50", -1.0, has_edge=False)
     assert adopted.text.plain == "lookback 50; -1.00 % in its own window: no entries (no_edge)"
-    lost = events.engine_note_line(NOON, "stream_lost", {})
-    assert (lost.word, lost.text.plain[:22]) == ("PROBLEM", "the connection is lost")
-    assert events.engine_note_line(NOON, "news", {"a": 1}).text.plain == "news {'a': 1}"
-    assert events.engine_note_line(NOON, "close_failed", {}).text.plain.startswith("closing failed ? times (?)")
 
 
 def test_a_long_sweep_says_where_it_is(page: io.StringIO) -> None:
@@ -142,6 +138,20 @@ def test_a_long_sweep_says_where_it_is(page: io.StringIO) -> None:
         "Sweep: 200 of 1,000 trials, 10/s, 1 min 20 s left",
         "1,000 trials in 40.00 s: 25 a second.",
     ]
+
+
+@pytest.mark.parametrize(
+    ("market", "mark", "doubt"),
+    [
+        ("simulated", "SIMULATED ", " (invented prices)"),
+        ("loopback-8080", "LOOK-ALIKE ", " (prices of a look-alike on this computer, not Bybit's)"),
+        ("bybit-testnet", "", " (the testnet's own prices)"),
+        ("bybit", "", ""),
+        ("replay", "", ""),
+    ],
+)
+def test_a_market_that_is_not_bybits_is_marked(market: str, mark: str, doubt: str) -> None:
+    assert (mark_of(market), doubt_about(market)) == (mark, doubt)
 
 
 # ---- the worst loss ------------------------------------------------------------------------------

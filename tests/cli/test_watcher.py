@@ -15,7 +15,7 @@ from your_short_trade_margin_call.reporting.screen import Screen
 from your_short_trade_margin_call.rules.entry import new_tally
 from your_short_trade_margin_call.settings import Settings
 from your_short_trade_margin_call.trading.commands import RecordBlocked, RecordEntry, RecordEquity, RecordNote
-from your_short_trade_margin_call.trading.state import EngineState, make_context
+from your_short_trade_margin_call.trading.state import EngineState, Halt, make_context
 
 NOON = 1_748_606_400_000
 
@@ -72,6 +72,36 @@ def test_the_distance_to_the_next_peak(stream: Stream) -> None:
     now = watching.now()
     assert now is not None
     assert (now.to_peak_pct, now.halted) == (None, "paused")
+
+
+def test_the_live_line_says_why_there_are_no_entries(stream: Stream) -> None:
+    watching = watcher(stream)
+    causes: dict[str, dict[str, object]] = {
+        "": {},
+        "no_edge": {"has_edge": False},
+        "exchange silent": {"halts": ((Halt.EXCHANGE_SILENT, "nobody answers"),), "has_edge": False},
+        "disk trouble, clock skew": {
+            "halts": ((Halt.DISK_TROUBLE, "full"),),
+            "conditions": frozenset({BlockReason.CLOCK_SKEW}),
+        },
+        "paused, foreign order, not connected": {
+            "paused": True,
+            "halts": ((Halt.FOREIGN_ORDER, "by-hand"),),
+            "connected": False,
+        },
+    }
+    for words, changes in causes.items():
+        watching.moved(state(**changes))
+        now = watching.now()
+        assert now is not None
+        assert now.halted == words
+
+
+def test_a_halt_is_told_in_words(stream: Stream) -> None:
+    watching = watcher(stream)
+    watching.recorded(RecordNote(NOON, "key_refused", {"why": "API key expired."}), state())
+    text = " ".join(stream.getvalue().split())
+    assert text.startswith("05-30 12:00 PROBLEM no entries: the exchange refuses the key (API key expired).")
 
 
 def test_a_pipe_hears_of_the_state_now_and_then(stream: Stream) -> None:

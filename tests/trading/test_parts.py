@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import math
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -20,6 +21,7 @@ from your_short_trade_margin_call.domain.words import ExecutionKind, Purpose, Si
 from your_short_trade_margin_call.rules.entry import new_tally
 from your_short_trade_margin_call.trading.books import Books
 from your_short_trade_margin_call.trading.decide import decide
+from your_short_trade_margin_call.trading.entries import params_as_dict
 from your_short_trade_margin_call.trading.event_source import EventSource
 from your_short_trade_margin_call.trading.ids import is_ours, link_id
 from your_short_trade_margin_call.trading.patience import ASK_AGAIN_MS, Patience
@@ -170,3 +172,27 @@ def test_stop_leaves_at_once_although_no_event_comes_and_timers_go_off() -> None
     state = asyncio.run(asyncio.wait_for(holder["engine"].run(), 20))
     assert len(beats) == 10
     assert state == replace(state)
+
+
+@pytest.mark.parametrize("are_chosen", [True, False])
+def test_parameters_chosen_for_a_run_supersede_those_of_the_journal(are_chosen: bool) -> None:
+    journal = SqliteJournal(":memory:")
+    before = {"params": params_as_dict(replace(MARKET.params, take_profit_pct=0.09)), "has_edge": True}
+    journal.adopt(5, json.dumps(before))
+    engine = make_engine(MARKET, RoughVenue(MARKET), journal, Watcher(), are_chosen=are_chosen, has_edge=False)
+    state = asyncio.run(engine.run())
+    known = journal.last_adoption()
+    assert known is not None
+    if are_chosen:
+        assert (state.params, state.has_edge) == (MARKET.params, False)
+        assert json.loads(known[1]) == {"params": params_as_dict(MARKET.params), "has_edge": False}
+    else:
+        assert (state.params, state.has_edge) == (replace(MARKET.params, take_profit_pct=0.09), True)
+        assert (known[0], json.loads(known[1])) == (5, before)
+
+
+def test_the_same_parameters_again_keep_their_moment() -> None:
+    journal = SqliteJournal(":memory:")
+    journal.adopt(5, json.dumps({"params": params_as_dict(MARKET.params), "has_edge": True}))
+    engine = make_engine(MARKET, RoughVenue(MARKET), journal, Watcher(), are_chosen=True)
+    assert asyncio.run(engine.run()).adopted_ms == 5

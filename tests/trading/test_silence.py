@@ -45,6 +45,18 @@ def flatten(venue: RoughVenue) -> list[ControlsChanged]:
     return [ControlsChanged(venue.clock.now_ms(), paused=False, flatten=True)]
 
 
+def test_a_silence_is_told_with_its_reason_and_nothing_run_into_it() -> None:
+    venue = RoughVenue(MARKET, {"12:15": lambda v: [StreamRestored(v.clock.now_ms())]})
+
+    def mute(name: str, _: Any) -> None:
+        if name == "account" and at("12:15") <= venue.clock.now_ms() < at("12:20"):
+            raise ExchangeError("Nobody is there.", "Look at the network.")
+
+    venue.trouble = mute
+    told = play(MARKET, venue).seen.notes("exchange_silent")
+    assert [detail["why"] for detail in told] == ["the account: Nobody is there."]
+
+
 def test_modes_1_and_2_an_answer_lost_for_minutes_leads_to_one_order() -> None:
     """The create times out but fills, and nobody answers what became of it for six minutes."""
     venue = RoughVenue(MARKET, {"12:15": speaking})

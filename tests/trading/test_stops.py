@@ -11,7 +11,7 @@ from tests.scenarios.market_table import at
 from tests.trading.rough import QUIET, STOP_HIT, TARGET_HIT, RoughVenue, assert_in_order, play, world
 from your_short_trade_margin_call.domain.errors import OrderRefusedError, OutcomeUnknownError
 from your_short_trade_margin_call.domain.messages import AccountView, OrderRequest, QuoteArrived
-from your_short_trade_margin_call.domain.words import Purpose
+from your_short_trade_margin_call.domain.words import Purpose, Side
 from your_short_trade_margin_call.trading.stop_watch import NAKED_MS, TRIES
 
 MARKET = world(*[QUIET] * 8)
@@ -86,6 +86,22 @@ def test_mode_7_a_stop_refused_because_the_price_is_past_closes_the_short_at_onc
     assert story.reasons == ["closed"]
     assert story.seen.notes("stop_refused")[0]["standing"] is None
     assert int(story.seen.trades()[0]["entry_time"]) == int(story.seen.trades()[0]["exit_time"])
+    assert_in_order(story)
+
+
+def test_a_stop_refused_because_the_short_is_gone_already_alarms_nobody() -> None:
+    """The position is closed between the entry and the amend of its stop."""
+    venue = WithoutStop(MARKET)
+
+    def gone(name: str, _: Any) -> None:
+        if name == "amend_stop" and venue.exchange.position:
+            venue.by_hand(Side.BUY, -venue.exchange.position.lots, reduce_only=True)
+            raise OrderRefusedError("can not set tp/sl/ts for zero position", "no_position")
+
+    venue.trouble = gone
+    story = play(MARKET, venue, context={"verify_stop": True})
+    assert story.reasons == ["closed"]
+    assert not story.seen.notes("stop_refused")
     assert_in_order(story)
 
 

@@ -21,7 +21,7 @@ from your_short_trade_margin_call.composition import Prepared, make_backtest_eng
 from your_short_trade_margin_call.domain.errors import ArtefactError, BadInputError
 from your_short_trade_margin_call.domain.params import StrategyParams
 from your_short_trade_margin_call.market.candles import Candles
-from your_short_trade_margin_call.reporting.screen import Screen
+from your_short_trade_margin_call.reporting.screen import Screen, doubt_about
 from your_short_trade_margin_call.reporting.sheets import (
     days_of,
     params_text,
@@ -130,7 +130,7 @@ def _show(screen: Screen, prepared: Prepared, candles: Candles, result: Backtest
     show_rows(screen, facts_rows(result.facts))
     show_trades(screen, result.rows, prepared.instrument.price_decimals, limit=20)
     screen.say()
-    screen.say(_NOT_TESTED + (" (invented prices)" if prepared.is_invented else ""), style="bold")
+    screen.say(_NOT_TESTED + doubt_about(prepared.name), style="bold")
 
 
 def _as_json(prepared: Prepared, candles: Candles, result: BacktestResult) -> dict[str, Any]:

@@ -68,7 +68,8 @@ def _exit_code(checks: tuple[Check, ...], diagnosis: Diagnosis) -> int:
 def _show(screen: Screen, request: Request, here: tuple[Check, ...], diagnosis: Diagnosis) -> None:
     screen.say("This computer", style="bold")
     show_checks(screen, here)
-    screen.heading(f"Bybit: {diagnosis.url}, {request.symbol}, {request.account} account")
+    name = "A look-alike of Bybit" if diagnosis.is_look_alike else "Bybit"
+    screen.heading(f"{name}: {diagnosis.url}, {request.symbol}, {request.account} account")
     show_checks(screen, diagnosis.checks)
     screen.say()
     screen.say(checks_summary((*here, *diagnosis.checks)), style="bold")
@@ -80,6 +81,7 @@ def _print_json(request: Request, diagnosis: Diagnosis, checks: tuple[Check, ...
             "symbol": request.symbol,
             "account": str(request.account),
             "endpoint": diagnosis.url,
+            "look_alike": diagnosis.is_look_alike,
             "reached": diagnosis.is_reached,
             "ok": code == ALL_WELL,
             "checks": [check.as_dict() for check in checks],

@@ -82,6 +82,7 @@ def fetch(symbol: str, common: Common, wish: Wish, screen: Screen) -> None:
     account = Account.TESTNET if wish.account is Account.TESTNET else Account.PAPER
     started, endpoint = stopwatch_s(), chosen_endpoint(account, wish.endpoint)
     store = CandleStore.at(Paths.default(), symbol, source_of(endpoint))
+    screen.mark_market(source_of(endpoint))
     try:
         outcome = asyncio.run(_fetched(store, endpoint, wish, screen))
     except KeyboardInterrupt:

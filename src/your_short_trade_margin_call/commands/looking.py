@@ -19,10 +19,9 @@ from your_short_trade_margin_call.commands.standing import (
 )
 from your_short_trade_margin_call.commands.typed import check_settings
 from your_short_trade_margin_call.domain.errors import UnknownPairError
-from your_short_trade_margin_call.domain.words import MarketKind
 from your_short_trade_margin_call.market.instruments import find_instrument
 from your_short_trade_margin_call.paths import Paths
-from your_short_trade_margin_call.reporting.screen import INVENTED_MARK, Screen
+from your_short_trade_margin_call.reporting.screen import INVENTED_MARK, LOOK_ALIKE_MARK, Screen, mark_of
 from your_short_trade_margin_call.reporting.sheets import Rows, params_text, show_rows, trades_text
 from your_short_trade_margin_call.reporting.text import listed, moment, price, quantity, signed_percent, span, usdt
 
@@ -50,8 +49,8 @@ def _show_pair(screen: Screen, pair: PairStanding) -> None:
         screen.heading(f"{pair.symbol}: never traded")
         show_rows(screen, _wishes(pair))
     for journal in pair.journals:
-        # A pair may stand on several markets: the mark belongs to the lines of the invented one.
-        screen.mark = INVENTED_MARK if journal.market == MarketKind.SIMULATED else ""
+        # A pair may stand on several markets: each has its mark, the real one none.
+        screen.mark_market(journal.market)
         screen.heading(f"{pair.symbol} on the {journal.market} market, {journal.account} account")
         show_rows(screen, _journal_rows(pair.symbol, journal) + _wishes(pair))
     screen.mark = ""
@@ -112,10 +111,10 @@ def queue(common: Common, screen: Screen) -> None:
         screen.say(note, style="yellow")
     if not entries:
         screen.say("No optimisation is planned. The main job and `trade` plan the next one 12 hours ahead.")
-    for is_invented in (False, True):
-        part = [entry for entry in entries if (entry.market == MarketKind.SIMULATED) is is_invented]
+    for mark in ("", LOOK_ALIKE_MARK, INVENTED_MARK):
+        part = [entry for entry in entries if mark_of(entry.market) == mark]
         if part:
-            screen.mark = INVENTED_MARK if is_invented else ""
+            screen.mark = mark
             screen.show(_queue_table(part))
     screen.mark = ""
 

@@ -20,7 +20,7 @@ from your_short_trade_margin_call.domain.params import StrategyParams
 from your_short_trade_margin_call.main_engine import Optimization
 from your_short_trade_margin_call.market.candles import Candles
 from your_short_trade_margin_call.reporting.progress import Report, sweep_progress
-from your_short_trade_margin_call.reporting.screen import Screen
+from your_short_trade_margin_call.reporting.screen import Screen, doubt_about
 from your_short_trade_margin_call.reporting.sheets import (
     CandleRange,
     cycle_rows,
@@ -67,8 +67,7 @@ def optimize(symbol: str, common: Common, market: Market, grid: Path | None, day
 
 def introduce(screen: Screen, prepared: Prepared) -> None:
     """Say what must be known before anything else."""
-    if prepared.is_invented:
-        screen.mark_invented()
+    screen.mark_market(prepared.name)
     for notice in prepared.notices:
         screen.say(notice, style="yellow")
 
@@ -153,8 +152,8 @@ def show_worst_loss(
 
 def evidence_text(prepared: Prepared, evidence: dict[str, Any]) -> str:
     """The verdict and its reason in one sentence."""
-    invented = " (invented prices)" if prepared.is_invented else ""
-    return f"{evidence.get('verdict', 'NOT TESTED')}: {evidence.get('reason', 'no reason is given.')}{invented}"
+    doubt = doubt_about(prepared.name)
+    return f"{evidence.get('verdict', 'NOT TESTED')}: {evidence.get('reason', 'no reason is given.')}{doubt}"
 
 
 def facts_rows(facts: dict[str, Any]) -> list[tuple[str, str]]:

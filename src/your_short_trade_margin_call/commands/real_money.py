@@ -21,6 +21,7 @@ from your_short_trade_margin_call.domain.params import StrategyParams
 from your_short_trade_margin_call.domain.words import Account
 from your_short_trade_margin_call.main_engine import Optimization
 from your_short_trade_margin_call.market.symbols import parse_symbol
+from your_short_trade_margin_call.paths import is_look_alike
 from your_short_trade_margin_call.reporting.checks import checks_summary, show_checks
 from your_short_trade_margin_call.reporting.screen import Screen
 from your_short_trade_margin_call.reporting.text import counted, span, usdt
@@ -80,7 +81,9 @@ def require_checks(screen: Screen, prepared: Prepared) -> None:
             + ".",
             f"{wrong[0].cure} `shortest-peak doctor {prepared.request.symbol} --account {account}` checks again.",
         )
-    if account in _PLAY_MONEY:
+    if is_look_alike(prepared.name):
+        screen.say("An account of a look-alike on this computer: no money at all.", style="yellow")
+    elif account in _PLAY_MONEY:
         screen.say(_PLAY_MONEY[account], style="yellow")
 
 
@@ -135,8 +138,9 @@ def confirm(screen: Screen, prepared: Prepared, stake: Stake) -> None:
     """
     request = prepared.request
     screen.say()
+    where = "a look-alike of Bybit" if is_look_alike(prepared.name) else "Bybit"
     screen.say(
-        f"Real money: {usdt(request.settings.starting_balance)} of capital on Bybit, {request.symbol}.", style="bold"
+        f"Real money: {usdt(request.settings.starting_balance)} of capital on {where}, {request.symbol}.", style="bold"
     )
     if request.max_notional_usdt == 0:
         screen.say("Without evidence every entry takes the smallest quantity that Bybit accepts.")

@@ -17,11 +17,13 @@ from your_short_trade_margin_call.adapters.bybit_server.building import (
 )
 from your_short_trade_margin_call.adapters.bybit_server.timeline import STEPPED
 from your_short_trade_margin_call.adapters.bybit_server.world import World
+from your_short_trade_margin_call.commands.asking import DEFAULT_PAIR
 from your_short_trade_margin_call.commands.options import Common
 from your_short_trade_margin_call.commands.output import print_json
 from your_short_trade_margin_call.commands.serving_options import Serving
 from your_short_trade_margin_call.commands.typed import days_ms, make_settings, parse_speed
 from your_short_trade_margin_call.domain.errors import BadInputError, SettingError
+from your_short_trade_margin_call.domain.words import MarketKind
 from your_short_trade_margin_call.market.candles import Candles
 from your_short_trade_margin_call.market.columns import moment
 from your_short_trade_margin_call.market.instruments import find_instrument, package_instruments, read_instrument_file
@@ -44,7 +46,7 @@ def serve(symbols: list[str], serving: Serving, screen: Screen) -> None:
     settings, speed = make_settings(common), _speed(serving)
     markets = _markets([parse_symbol(symbol) for symbol in symbols], serving, settings, speed)
     if serving.candles is None:
-        screen.mark_invented()
+        screen.mark_market(MarketKind.SIMULATED)
     key, secret = serving.key or DEMO_KEY, serving.secret or DEMO_SECRET
     world = make_world(markets, settings, speed=speed, keys={key: secret}, log=_Once(screen))
     try:
@@ -153,10 +155,9 @@ def _introduce(screen: Screen, document: dict[str, Any], world: World) -> None:
     screen.tell("pairs     ", ", ".join(document["symbols"]))
     screen.tell("time      ", f"{moment(document['time_ms'])}, {pace}; candles up to {moment(last_ms)}")
     screen.tell("account   ", f"key {document['key']}, secret {document['secret']} (open nothing but this server)")
-    screen.tell(
-        "connect   ",
-        f"BYBIT_TESTNET_API_KEY={document['key']} BYBIT_TESTNET_API_SECRET={document['secret']} "
-        f"shortest-peak trade {document['symbols'][0]} --account testnet --endpoint {document['url']} "
-        "(demo alike; without keys: --account paper). ccxt: exchange.urls['api']; pybit: session.endpoint.",
-    )
+    symbol = DEFAULT_PAIR if DEFAULT_PAIR in document["symbols"] else document["symbols"][0]
+    screen.tell("on paper  ", f"shortest-peak run {symbol} --market bybit --endpoint {document['url']}")
+    screen.tell("on demo   ", f"shortest-peak run {symbol} --account demo --endpoint {document['url']}")
+    screen.tell("  with    ", f"BYBIT_DEMO_API_KEY={document['key']} BYBIT_DEMO_API_SECRET={document['secret']}")
+    screen.tell("others    ", "ccxt: exchange.urls['api']; pybit: session.endpoint")
     screen.tell("end       ", "Ctrl-C")

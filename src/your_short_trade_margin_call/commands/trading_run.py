@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from your_short_trade_margin_call.adapters.storage.optimization_queue import OptimizationQueue
 from your_short_trade_margin_call.adapters.system_clock import stopwatch_s
@@ -27,6 +27,9 @@ from your_short_trade_margin_call.reporting.screen import Screen
 from your_short_trade_margin_call.reporting.sheets import show_rows, trades_text
 from your_short_trade_margin_call.reporting.text import counted, listed, moment, signed_percent, span, usdt
 from your_short_trade_margin_call.trading.state import Context, make_context
+
+if TYPE_CHECKING:
+    from your_short_trade_margin_call.composition.live import Live
 
 SAME_MONEY_USDT = 1e-6
 """Wallet and journal may differ by this much: the dust of adding in another order."""
@@ -112,9 +115,8 @@ def _announce(screen: Screen, prepared: Prepared, session: TradingSession) -> No
     request = prepared.request
     if prepared.live is not None:
         screen.heading(f"Trading on {request.account} from {moment(session.start_ms)} UTC")
-        speed, until = prepared.live.clock.speed, "" if request.wall_ms is None else f" for {span(request.wall_ms)}"
-        pace = "Real time" if speed == 1.0 else f"A look-alike of Bybit at {speed:,.10g} times real time"
-        screen.say(f"{pace}{until}: a candle closes every 3 minutes. Ctrl-C ends it.", style="dim")
+        until = "" if request.wall_ms is None else f" for {span(request.wall_ms)}"
+        screen.say(f"{_pace_of(prepared.live)}{until}. Ctrl-C ends it.", style="dim")
         return
     speed = request.speed or (SIMULATED_SPEED if prepared.is_invented else math.inf)
     pace = "As fast as it goes" if math.isinf(speed) else f"{speed:,.10g} times real time"
@@ -123,6 +125,13 @@ def _announce(screen: Screen, prepared: Prepared, session: TradingSession) -> No
     about = "" if math.isinf(speed) and request.wall_ms is None else f", about {span(lasts)}"
     screen.heading(f"Trading on {request.account} from {moment(session.start_ms)} UTC")
     screen.say(f"{pace}{about}. Ctrl-C ends it.", style="dim")
+
+
+def _pace_of(live: Live) -> str:
+    speed = live.clock.speed
+    if live.public.is_loopback:
+        return f"A look-alike of Bybit at {speed:,.10g} times real time" if speed else "A look-alike of Bybit, stepped"
+    return "In real time, a candle closes every 3 minutes"
 
 
 # ---- after trading -------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ from rich.text import Text
 from your_short_trade_margin_call.domain.words import ExitReason
 from your_short_trade_margin_call.main_engine import Optimization
 from your_short_trade_margin_call.reporting import events
+from your_short_trade_margin_call.reporting.engine_notes import engine_note_line
 from your_short_trade_margin_call.reporting.live_line import Now, PositionNow, live_line
 from your_short_trade_margin_call.reporting.screen import Screen
 from your_short_trade_margin_call.reporting.sheets import params_text
@@ -121,7 +122,7 @@ class TradingWatcher:
                 params = "none" if state.params is None else params_text(state.params)
                 return events.adopted_line(time_ms, params, self._made_pct, state.has_edge)
             case c.RecordNote(time_ms, kind, detail):
-                return events.engine_note_line(time_ms, kind, detail)
+                return engine_note_line(time_ms, kind, detail, self._desk.context.instrument)
             case _:
                 return None
 
@@ -173,10 +174,13 @@ def _to_peak_pct(state: EngineState) -> float | None:
 
 
 def _halted(state: EngineState) -> str:
-    if state.flatten:
-        return "flatten"
-    if state.paused:
-        return "paused"
+    """Why there are no entries, in a few words: every cause that holds."""
+    causes = [str(kind).replace("_", " ") for kind, _ in state.halts]
+    causes += sorted(str(condition).replace("_", " ") for condition in state.conditions)
+    if state.flatten or state.paused:
+        causes.insert(0, "flatten" if state.flatten else "paused")
     if not state.connected:
-        return "not connected"
-    return "no_edge" if isinstance(state.book, Flat) and not state.has_edge else ""
+        causes.append("not connected")
+    if not causes and isinstance(state.book, Flat) and not state.has_edge:
+        causes.append("no_edge")
+    return ", ".join(causes)

@@ -9,7 +9,6 @@ from __future__ import annotations
 from your_short_trade_margin_call.composition.markets import (
     INVENTED_NOTICE,
     choose_market,
-    load_instrument,
     prepare,
 )
 from your_short_trade_margin_call.composition.parts import make_backtest_engine, make_optimizer
@@ -23,7 +22,6 @@ __all__ = [
     "Request",
     "TradingSession",
     "choose_market",
-    "load_instrument",
     "make_backtest_engine",
     "make_optimizer",
     "make_trading_session",

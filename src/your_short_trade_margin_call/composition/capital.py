@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 
 from your_short_trade_margin_call.adapters.storage.journal import SqliteJournal
+from your_short_trade_margin_call.composition.ours import unbooked_entry_lots
 from your_short_trade_margin_call.domain.messages import AccountView, Candle, Event, Order, OrderRequest
 from your_short_trade_margin_call.domain.ports import Exchange
 
@@ -14,12 +15,12 @@ BESIDE = "wallet_beside_usdt"
 
 
 def beside_capital(journal: SqliteJournal, wallet_usdt: float, capital_usdt: float) -> float:
-    """What of the wallet is not the program's. Settled when the first trade is booked, and then never again.
+    """What of the wallet is not the program's. Settled when the first entry is on its way, and then never again.
 
     Until then money may come and go. Later a difference is the program's to explain.
     """
     known = journal.meta().get(BESIDE)
-    if known is not None and journal.executions():
+    if known is not None and (journal.executions() or unbooked_entry_lots(journal)):
         return float(known)
     beside = wallet_usdt - capital_usdt
     journal.set_meta(BESIDE, repr(beside))

@@ -19,11 +19,12 @@ from your_short_trade_margin_call.domain.errors import ShortestPeakError
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """Where was asked, what was found, and whether anybody answered."""
+    """Where was asked, what was found, whether anybody answered, and whether it is a server on this computer."""
 
     url: str
     checks: tuple[Check, ...]
     is_reached: bool
+    is_look_alike: bool
 
 
 def diagnose(request: Request, *, has_keys: bool) -> Diagnosis:
@@ -35,7 +36,7 @@ def diagnose(request: Request, *, has_keys: bool) -> Diagnosis:
     keys = load_keys(request.account, os.environ, request.keys) if has_keys else None
     live = make_live(request, keys)
     findings = asyncio.run(_asked(request, live))
-    return Diagnosis(live.endpoint.rest, findings.checks, findings.is_reached)
+    return Diagnosis(live.endpoint.rest, findings.checks, findings.is_reached, live.endpoint.is_loopback)
 
 
 async def _asked(request: Request, live: Live) -> Findings:

@@ -15,6 +15,8 @@ from your_short_trade_margin_call.adapters.bybit.preflight import ensure_leverag
 from your_short_trade_margin_call.adapters.bybit.rest import Rest
 from your_short_trade_margin_call.adapters.bybit.venue import BybitVenue
 from your_short_trade_margin_call.adapters.storage.journal import SqliteJournal
+from your_short_trade_margin_call.adapters.supervisor import heartbeat_of
+from your_short_trade_margin_call.adapters.system_clock import stopwatch_s
 from your_short_trade_margin_call.composition.capital import CapitalOnly, beside_capital
 from your_short_trade_margin_call.composition.live import Live
 from your_short_trade_margin_call.composition.ours import STARTING_BALANCE
@@ -56,6 +58,7 @@ def live_session(prepared: Prepared, live: Live, parts: Parts) -> TradingSession
     if STARTING_BALANCE not in journal.meta():
         journal.set_meta(STARTING_BALANCE, repr(prepared.request.settings.starting_balance))
     parts.journal, parts.clock = journal, live.clock
+    parts.heartbeat = heartbeat_of(os.environ, stopwatch_s)
     parts.takes_market_time, parts.verify_stop, parts.turn_every_ms = True, live.keys is not None, _TURN_MS
 
     @asynccontextmanager

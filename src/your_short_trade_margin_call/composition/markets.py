@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 
+from your_short_trade_margin_call.adapters.storage.kept_instruments import KeptInstruments
 from your_short_trade_margin_call.composition.request import SIMULATED_SPEED, Prepared, Request, Tell
 from your_short_trade_margin_call.domain.errors import BadInputError, EmptyCandlesError
 from your_short_trade_margin_call.domain.instrument import Instrument
 from your_short_trade_margin_call.domain.words import Account, MarketKind
 from your_short_trade_margin_call.market.candles import Candles
 from your_short_trade_margin_call.market.columns import moment
-from your_short_trade_margin_call.market.instruments import find_instrument, read_instrument_file
+from your_short_trade_margin_call.market.instruments import read_instrument_file
 from your_short_trade_margin_call.market.synthetic import SyntheticMarket, generate
 
 DAY_MS = 86_400_000
@@ -115,20 +116,21 @@ def prepare(request: Request, tell: Tell = lambda _: None) -> Prepared:
 
 
 def _prepare_offline(request: Request, choice: Choice) -> Prepared:
-    instrument = load_instrument(request)
+    kept = KeptInstruments(request.paths)
+    instrument = load_instrument(request, kept)
     candles = _recorded(request) if choice.market is MarketKind.REPLAY else _invented(request, instrument)
-    return Prepared(request, choice.market, instrument, candles, ())
+    return Prepared(request, choice.market, instrument, candles, tuple(kept.notes))
 
 
-def load_instrument(request: Request) -> Instrument:
-    """The instrument from `--instrument FILE`, else from the package.
+def load_instrument(request: Request, kept: KeptInstruments) -> Instrument:
+    """The instrument without the exchange: from `--instrument FILE`, else the kept copy, else the package's.
 
     Raises:
         UnknownPairError: nothing is known about the pair.
     """
     if request.instrument is not None:
         return read_instrument_file(request.instrument, request.symbol)
-    return find_instrument(request.symbol)
+    return kept.or_package(request.symbol)
 
 
 def _doubts(request: Request, instrument: Instrument, candles: Candles) -> tuple[str, ...]:

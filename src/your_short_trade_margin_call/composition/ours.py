@@ -46,16 +46,29 @@ def read_standing(path: Path, instrument: Instrument) -> Standing:
 
 def _ours(journal: SqliteJournal, instrument: Instrument) -> Ours:
     intents, executions = journal.intents(), journal.executions()
-    lots = sum(-each.side * each.lots for each in executions if each.kind is not ExecutionKind.FUNDING)
-    booked = {each.link_id for each in executions}
-    entries = [(request, outcome) for request, _, _, outcome in intents if request.purpose is Purpose.ENTRY]
-    is_pending = bool(entries) and entries[-1][1] != "refused" and entries[-1][0].link_id not in booked
+    lots = max(0, sum(-each.side * each.lots for each in executions if each.kind is not ExecutionKind.FUNDING))
+    unbooked = unbooked_entry_lots(journal)
+    is_pending = unbooked > 0 and not lots
     return Ours(
-        quantity=instrument.quantity(max(0, lots)),
+        quantity=instrument.quantity(lots),
+        unbooked=instrument.quantity(unbooked),
         may_be_entering=is_pending,
         link_ids=frozenset(request.link_id for request, *_ in intents),
-        is_first=not executions,
+        is_first=not executions and not is_pending,
     )
+
+
+def unbooked_entry_lots(journal: SqliteJournal) -> int:
+    """What the newest entry may have sold although nothing of it is booked, in lots.
+
+    A process that was killed may have left it on its way, or booked it only in part. Once its trade is over, 0.
+    """
+    entries = [(request, outcome) for request, _, _, outcome in journal.intents() if request.purpose is Purpose.ENTRY]
+    if not entries or entries[-1][1] == "refused":
+        return 0
+    request = entries[-1][0]
+    booked = sum(each.lots for each in journal.executions() if each.link_id == request.link_id)
+    return request.lots - booked if not booked or journal.open_lots() > 0 else 0
 
 
 def balance_to_use(standing: Standing, capital_usdt: float | None, usual: float) -> float:

@@ -22,7 +22,12 @@ class RiskTier:
 
 @dataclass(frozen=True, slots=True)
 class Instrument:
-    """One USDT perpetual. Steps are exact decimals; order limits are in base coin."""
+    """One USDT perpetual. Steps are exact decimals; order limits are in base coin.
+
+    `source` tells where the description comes from: `exchange`, `kept` (what the exchange said earlier), `file`
+    (`--instrument`) or `package` (the table shipped with the program). `tiers_source` says the same of the risk tiers,
+    or `assumed` where nobody gave any: maintenance margin 0.5 %, no deduction.
+    """
 
     symbol: str
     tick_size: Decimal
@@ -33,7 +38,6 @@ class Instrument:
     max_leverage: float
     tiers: tuple[RiskTier, ...]
     tiers_source: str
-    """`exchange`, `file`, `package`, or `assumed` (MMR 0.005 and no deduction, DESIGN 4)."""
     is_trading: bool = True
     funding_interval_minutes: int = 480
     source: str = "package"

@@ -20,6 +20,7 @@ from your_short_trade_margin_call.domain.messages import (
     QuoteArrived,
 )
 from your_short_trade_margin_call.domain.ports import Clock
+from your_short_trade_margin_call.exchange.playing import play_candle
 from your_short_trade_margin_call.exchange.simulated_exchange import SimulatedExchange
 from your_short_trade_margin_call.rules.market_arrays import MarketArrays
 
@@ -140,20 +141,8 @@ class ReplayVenue:
         return events
 
     def _run_candle(self) -> list[Event]:
-        market, j = self._market, self._cursor
-        minute = j if market.has_minutes else 0
-        self._exchange.run_candle(
-            self._time(j),
-            float(market.open[j]),
-            float(market.high[j]),
-            float(market.low[j]),
-            float(market.close[j]),
-            float(market.mark_open[j]),
-            float(market.mark_high[j]),
-            float(market.mark_close[j]),
-            market.minute_high[minute],
-            market.minute_low[minute],
-        )
+        j = self._cursor
+        play_candle(self._exchange, self._market, j)
         self._cursor += 1
         self._phase = Phase.BEFORE_OPENING
         return [*self._exchange.drain(), CandleClosed(self._candle(j))]

@@ -27,7 +27,7 @@ BLOCKED_BECAUSE = {
     "instrument_not_trading": "the pair does not trade",
     "clock_skew": "this computer's clock is off",
     "rate_limited": "too many requests",
-    "exchange_error": "the exchange failed",
+    "exchange_error": "no entry could be made",
 }
 """Why a signal was not traded, in words."""
 
@@ -100,20 +100,3 @@ def problem_line(time_ms: int, text: str) -> EventLine:
 def note_line(time_ms: int, text: str) -> EventLine:
     """Something the trader may want to know."""
     return EventLine(time_ms, "NOTE", Text(text))
-
-
-_NOTES = {
-    "order_refused": "the exchange refused order {link_id}: {why}",
-    "stop_refused": "the stop could not be placed ({why}): the position is closed at once",
-    "close_failed": "closing failed {attempts} times ({why}): entries are paused, close the position by hand",
-    "stream_lost": "the connection is lost; stop and target rest on the exchange",
-}
-
-
-def engine_note_line(time_ms: int, kind: str, detail: Mapping[str, Any]) -> EventLine:
-    """A note of the engine's, in words where it is known; an unknown one is shown as it is."""
-    if kind == "stream_restored":
-        return note_line(time_ms, "the connection is back, the account is compared")
-    known = {"link_id": "?", "why": "?", "attempts": "?", **detail}
-    text = _NOTES[kind].format(**known) if kind in _NOTES else f"{kind} {dict(detail) or ''}".strip()
-    return problem_line(time_ms, text) if kind in _NOTES else note_line(time_ms, text)

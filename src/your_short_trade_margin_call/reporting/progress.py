@@ -77,7 +77,7 @@ class _Bar(Progress):
         )
 
     def get_renderable(self) -> RenderableType:
-        """The bar, marked where the market is invented."""
+        """The bar, marked where the market is not Bybit's."""
         return self._screen.marked(super().get_renderable())
 
 

@@ -1,6 +1,6 @@
 """Where text goes: a terminal with colours and a live line, or plain lines for a pipe, a log or a robot.
 
-In an invented market every line begins with a mark, tables and live lines included.
+In a market that is not Bybit's every line begins with a mark, tables and live lines included.
 """
 
 from __future__ import annotations
@@ -18,7 +18,10 @@ from rich.segment import Segment
 from rich.style import Style
 from rich.text import Text
 
-INVENTED_MARK = "SIMULATED "
+from your_short_trade_margin_call.domain.words import MarketKind
+from your_short_trade_margin_call.paths import is_look_alike, is_real_market
+
+INVENTED_MARK, LOOK_ALIKE_MARK = "SIMULATED ", "LOOK-ALIKE "
 _MARK_STYLE = Style(color="yellow")
 _NARROWEST = 20
 
@@ -100,9 +103,9 @@ class Screen:
         )
         self.mark = ""
 
-    def mark_invented(self) -> None:
-        """From now on every line says that the market is made up."""
-        self.mark = INVENTED_MARK
+    def mark_market(self, market: str) -> None:
+        """From now on every line says so where the market is made up, or a look-alike of Bybit."""
+        self.mark = mark_of(market)
 
     def say(self, text: str | Text = "", style: str = "") -> None:
         """Print some lines, wrapped at words."""
@@ -131,7 +134,7 @@ class Screen:
         return self.console.input(Text(self.mark + question))
 
     def marked(self, renderable: RenderableType) -> RenderableType:
-        """The renderable, marked where the market is invented."""
+        """The renderable, marked where the market is not Bybit's."""
         return Marked(renderable, self.mark) if self.mark else renderable
 
     @contextmanager
@@ -147,6 +150,22 @@ class Screen:
             transient=True,
         ):
             yield
+
+
+def mark_of(market: str) -> str:
+    """What lines about a market begin with; empty for Bybit's own and for recorded candles."""
+    if market == MarketKind.SIMULATED:
+        return INVENTED_MARK
+    return LOOK_ALIKE_MARK if is_look_alike(market) else ""
+
+
+def doubt_about(market: str) -> str:
+    """What must stand behind a verdict that rests on prices which are not the real market's; empty for those."""
+    if market == MarketKind.SIMULATED:
+        return " (invented prices)"
+    if is_look_alike(market):
+        return " (prices of a look-alike on this computer, not Bybit's)"
+    return "" if is_real_market(market) else " (the testnet's own prices)"
 
 
 def is_robot(variables: Mapping[str, str]) -> bool:

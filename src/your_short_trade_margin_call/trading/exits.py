@@ -10,7 +10,16 @@ from your_short_trade_margin_call.rules import position as rule
 from your_short_trade_margin_call.rules.terms import NO_PRICE, make_trial
 from your_short_trade_margin_call.trading.commands import AmendStop, Command, Mismatch, Place, RecordNote, StopRefused
 from your_short_trade_margin_call.trading.ids import link_id, parse_link_id
-from your_short_trade_margin_call.trading.state import Context, EngineState, Entering, Halt, Open, Stray, with_halt
+from your_short_trade_margin_call.trading.state import (
+    Context,
+    EngineState,
+    Entering,
+    Flat,
+    Halt,
+    Open,
+    Stray,
+    with_halt,
+)
 
 Decision = tuple[EngineState, tuple[Command, ...]]
 
@@ -143,12 +152,20 @@ def target_request(book: Open) -> OrderRequest:
 
 def on_stop_refused(context: Context, state: EngineState, answer: StopRefused) -> Decision:
     """The stop could not be moved: without any stop the short is closed at once, else it is tried again."""
-    detail = {"trigger_ticks": answer.trigger_ticks, "why": answer.message, "standing": answer.standing_ticks}
-    note = RecordNote(state.time_ms, "stop_refused", detail)
-    book = state.book
-    standing = answer.standing_ticks
+    book, standing, stays = state.book, answer.standing_ticks, None
+    if isinstance(book, Flat):  # the short was gone before its stop was moved: nothing to guard, nothing to tell
+        return state, ()
     if isinstance(book, Open) and standing is not None and standing < book.guards.liquidation:
-        return replace(state, book=replace(book, stop_on_exchange=standing)), (note,)
+        stays = replace(book, stop_on_exchange=standing)
+    detail = {
+        "trigger_ticks": answer.trigger_ticks,
+        "why": answer.message,
+        "standing": standing,
+        "closes": stays is None,
+    }
+    note = RecordNote(state.time_ms, "stop_refused", detail)
+    if stays is not None:
+        return replace(state, book=stays), (note,)
     state, commands = close(context, state, ExitReason.CLOSED)
     return state, (note, *commands)
 

@@ -60,8 +60,10 @@ class LiveTradingEngine:
         exchange: where orders go and events come from.
         journal: where facts go before anything is done; what it cannot write is kept until it can.
         clock: waits between repeated questions.
-        params: parameters for the next entry, unless the journal knows later ones; None waits for the adviser.
+        params: parameters for the next entry, unless the journal knows others; None waits for the adviser.
         has_edge: False blocks entries with `no_edge`.
+        are_chosen: `params` and `has_edge` were chosen for this run: they supersede those of the journal. What was
+            shown to the trader is what is traded.
         adviser: asked after each close for new parameters.
         observer: shown every record and state.
         controls: read before each candle: (paused, flatten).
@@ -78,6 +80,7 @@ class LiveTradingEngine:
         *,
         params: StrategyParams | None = None,
         has_edge: bool = True,
+        are_chosen: bool = False,
         adviser: Adviser | None = None,
         observer: Observer | None = None,
         controls: Callable[[], tuple[bool, bool]] | None = None,
@@ -86,7 +89,7 @@ class LiveTradingEngine:
         self._context = context
         self._exchange = exchange
         self._journal = SteadfastJournal(journal)
-        self._first = (params, has_edge)
+        self._first, self._are_chosen = (params, has_edge), are_chosen
         self._adviser = adviser
         self._controls = controls
         self._heartbeat = heartbeat
@@ -261,7 +264,7 @@ class LiveTradingEngine:
             DiskError: the journal cannot be read.
         """
         books = self._books
-        self._adopt_last()
+        self._adopt_first()
         intents, executions = self._journal.intents(), self._journal.executions()
         for execution in executions:
             books.remember(execution)
@@ -282,16 +285,16 @@ class LiveTradingEngine:
         await self._catch_up()
         await self._turn()
 
-    def _adopt_last(self) -> None:
+    def _adopt_first(self) -> None:
+        """The parameters to begin with: those of the journal, or those chosen for this run where they are others."""
         params, has_edge = self._first
-        adopted_ms = self._patience.now_ms()
-        last = self._journal.last_adoption()
-        if last is not None:
-            data = json.loads(last[1])
-            adopted_ms, params, has_edge = last[0], params_from_dict(data["params"]), bool(data["has_edge"])
-        elif params is not None:
-            text = json.dumps({"params": params_as_dict(params), "has_edge": has_edge})
-            self._journal.adopt(adopted_ms, text)
+        adopted_ms, last = self._patience.now_ms(), self._journal.last_adoption()
+        chosen = None if params is None else {"params": params_as_dict(params), "has_edge": has_edge}
+        known = None if last is None else json.loads(last[1])
+        if last is not None and known is not None and (chosen is None or chosen == known or not self._are_chosen):
+            adopted_ms, params, has_edge = last[0], params_from_dict(known["params"]), bool(known["has_edge"])
+        elif chosen is not None:
+            self._journal.adopt(adopted_ms, json.dumps(chosen))
         self._books.state = replace(self.state, params=params, has_edge=has_edge, adopted_ms=adopted_ms)
 
     async def _try_to_catch_up(self) -> None:

@@ -106,7 +106,8 @@ class OrderDesk:
         self.agenda.demand_full()
         kind = kind_of(error)
         self.agenda.put_off(self.patience.market_ms(), is_barred=kind is not Halt.EXCHANGE_SILENT)
-        why = f"{about}: {error}" if kind is Halt.EXCHANGE_SILENT else str(error)
+        said = error.message if isinstance(error, ExchangeError) else str(error)
+        why = f"{about}: {said}" if kind is Halt.EXCHANGE_SILENT else str(error)
         await self.apply(c.Trouble(self.patience.market_ms(), kind, is_on=True, why=why))
 
     # ---- questions: they raise, their callers know what a silence means ----------------------------

@@ -53,13 +53,25 @@ class CandleReader:
         """
         if first_ms is None:
             return (await self.newest(_FEW))[-_FEW:]
+        end_ms = last_ms if last_ms is not None else self._newest_end_ms(first_ms)
+        found = await self._pages(first_ms, end_ms)
+        # The answers may have told a later time than was known when the question was put.
+        while last_ms is None and (later_ms := self._newest_end_ms(first_ms)) > end_ms:
+            found += await self._pages(end_ms + self._step, later_ms)
+            end_ms = later_ms
+        return self._only_closed(found, last_ms)
+
+    def _newest_end_ms(self, first_ms: int) -> int:
+        """Open time after the running candle's, on the grid: it only moves on when a candle closes."""
         now_ms = self._clock.now_ms()
-        end_ms = last_ms if last_ms is not None else max(now_ms, first_ms) + self._step
+        return max(now_ms - now_ms % self._step, first_ms) + self._step
+
+    async def _pages(self, first_ms: int, end_ms: int) -> list[Candle]:
         found: list[Candle] = []
         for start_ms in range(first_ms, end_ms + 1, (_PAGE - 1) * self._step):
             until_ms = min(end_ms, start_ms + (_PAGE - 2) * self._step)
             found += await self._page("/v5/market/kline", start_ms, until_ms)
-        return self._only_closed(found, last_ms)
+        return found
 
     async def newest(self, count: int) -> tuple[Candle, ...]:
         """The last `count` closed candles, oldest first; fewer when there are fewer.

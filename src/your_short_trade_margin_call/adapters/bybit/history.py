@@ -22,6 +22,7 @@ from your_short_trade_margin_call.adapters.storage.history_rows import (
 from your_short_trade_margin_call.adapters.storage.kept_instruments import BYBIT
 from your_short_trade_margin_call.domain.errors import ExchangeError, ForbiddenError
 from your_short_trade_margin_call.domain.words import Account
+from your_short_trade_margin_call.paths import is_look_alike
 from your_short_trade_margin_call.settings import CANDLE_MS
 
 Report = Callable[[int, int], None]
@@ -54,7 +55,7 @@ def source_of(endpoint: Endpoint) -> str:
 
 def is_throwaway(source: str) -> bool:
     """Whether what stands behind a source may be another market tomorrow."""
-    return source.startswith("loopback")
+    return is_look_alike(source)
 
 
 async def forget_another_market(data: MarketData, store: CandleStore) -> bool:

@@ -7,14 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from your_short_trade_margin_call.adapters.bybit.account_rows import LINEAR
 from your_short_trade_margin_call.adapters.bybit.candle_reader import CandleReader, MarkCandle
-from your_short_trade_margin_call.adapters.bybit.numbers import float_of, int_of
+from your_short_trade_margin_call.adapters.bybit.market_data import MarketData
 from your_short_trade_margin_call.adapters.bybit.rest import Rest
-from your_short_trade_margin_call.adapters.bybit.wire import FundingList
 from your_short_trade_margin_call.domain.messages import Candle
 
-_SETTLEMENTS_A_PAGE = 200
 _UNKNOWN = MarkCandle(math.nan, math.nan, math.nan)
 
 
@@ -52,7 +49,7 @@ class PastMarket:
     """
 
     def __init__(self, rest: Rest, reader: CandleReader, symbol: str, candle_ms: int) -> None:
-        self._rest = rest
+        self._data = MarketData(rest)
         self._reader = reader
         self._symbol = symbol
         self._step = candle_ms
@@ -73,24 +70,7 @@ class PastMarket:
         Raises:
             ExchangeError: the exchange does not answer.
         """
-        found: dict[int, Settlement] = {}
-        end_ms = last_ms
-        while end_ms >= first_ms:
-            rows = await self._page(first_ms, end_ms)
-            found |= {row.time_ms: row for row in rows}
-            if len(rows) < _SETTLEMENTS_A_PAGE:
-                break
-            end_ms = min(row.time_ms for row in rows) - 1
-        return [found[moment] for moment in sorted(found)]
-
-    async def _page(self, first_ms: int, end_ms: int) -> list[Settlement]:
-        params: dict[str, str | int | None] = {
-            "category": LINEAR,
-            "symbol": self._symbol,
-            "startTime": first_ms,
-            "endTime": end_ms,
-            "limit": _SETTLEMENTS_A_PAGE,
-        }
-        answer = await self._rest.get("/v5/market/funding/history", params, FundingList)
-        own = [row for row in answer.rows if row.symbol == self._symbol]
-        return [Settlement(int_of(row.funding_rate_timestamp), float_of(row.funding_rate)) for row in own]
+        rows = await self._data.funding(self._symbol, first_ms, last_ms + 1)
+        return [
+            Settlement(int(time_ms), float(rate)) for time_ms, (rate,) in zip(rows.time_ms, rows.values, strict=True)
+        ]

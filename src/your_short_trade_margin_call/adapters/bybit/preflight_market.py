@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from your_short_trade_margin_call.domain.checks import Check, failed, passed, warned
-from your_short_trade_margin_call.domain.errors import ExchangeError, ForbiddenError, ShortestPeakError
+from your_short_trade_margin_call.domain.errors import ForbiddenError, ShortestPeakError
 from your_short_trade_margin_call.domain.instrument import Instrument
 from your_short_trade_margin_call.reporting.text import moment
 
@@ -88,8 +88,3 @@ def _whole(text: object) -> int:
     """A moment in ms as the exchange writes it; 0 for none."""
     digits = str(text or "0")
     return int(digits) if digits.isdigit() else 0
-
-
-def is_unreachable(error: ShortestPeakError) -> bool:
-    """Whether an error means that nothing was heard from the exchange, rather than that it said no."""
-    return type(error) in (ExchangeError, ForbiddenError)

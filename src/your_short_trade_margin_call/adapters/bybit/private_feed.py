@@ -28,6 +28,9 @@ class AccountListener(Protocol):
     def on_leverage(self, leverage: float) -> None:
         """The leverage that the pair has now."""
 
+    def on_stranger(self, symbol: str) -> None:
+        """Something else was ordered or traded in this account: another pair, or this name in another category."""
+
 
 class PrivateFeed:
     """Reads the messages of the private topics, for one pair.
@@ -73,9 +76,16 @@ class PrivateFeed:
             self.ignored["another pair"] += 1
         return own
 
+    def _is_ours(self, symbol: str, category: str) -> bool:
+        """The same of an order or a trade, which nobody else may make in this account."""
+        own = self._is_about_us(symbol, category)
+        if not own:
+            self._listener.on_stranger(symbol)
+        return own
+
     def _take_executions(self, rows: list[wire.ExecutionRow]) -> None:
         for row in rows:
-            if not self._is_about_us(row.symbol, row.category):
+            if not self._is_ours(row.symbol, row.category):
                 continue
             if row.exec_id in self._told:
                 self.ignored["repeated execution"] += 1
@@ -88,7 +98,7 @@ class PrivateFeed:
 
     def _take_orders(self, rows: list[wire.OrderRow]) -> None:
         for row in rows:
-            if self._is_about_us(row.symbol, row.category):
+            if self._is_ours(row.symbol, row.category):
                 self._listener.on_order(order_of(self._grid, row))
 
     def _take_positions(self, rows: list[wire.PositionRow]) -> None:

@@ -34,7 +34,7 @@ from your_short_trade_margin_call.settings import CANDLE_MS
 
 QUOTE_EVERY_S = 1.0
 _LOGIN_LASTS_MS = 10_000
-_STREAM = "stream"
+_STREAM, _STRANGER = "stream", "stranger"
 
 
 class BybitVenue:
@@ -183,6 +183,11 @@ class BybitVenue:
     def on_leverage(self, leverage: float) -> None:
         """The leverage of the pair."""
         self._requests.leverage = leverage
+
+    def on_stranger(self, symbol: str) -> None:
+        """The account is not the program's own: no entries until a start has looked at all of it again."""
+        why = f"{symbol} was ordered or traded in this account, which must be the program's own; start again without it"
+        self._outside.note(BlockReason.EXCHANGE_ERROR, why, _STRANGER)
 
     def broke(self, error: BaseException) -> None:
         """A part ended by a bug: the engine hears of it."""

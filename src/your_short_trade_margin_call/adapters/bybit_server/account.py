@@ -25,6 +25,7 @@ from your_short_trade_margin_call.adapters.bybit_server.request_fields import NO
 from your_short_trade_margin_call.adapters.bybit_server.statement import EXEC_TYPES, Statement
 from your_short_trade_margin_call.domain.words import ExecutionKind
 from your_short_trade_margin_call.exchange.faults import Fault, FaultPlan
+from your_short_trade_margin_call.exchange.playing import play_candle
 from your_short_trade_margin_call.exchange.simulated_exchange import SimulatedExchange
 from your_short_trade_margin_call.settings import Settings
 
@@ -84,20 +85,8 @@ class TradingAccount:
 
     def run_candle(self, pair: Pair, j: int) -> None:
         """PATH: candle `j` runs; what rests is decided."""
-        own, market = self.own(pair.symbol), pair.market
-        minute = j if market.has_minutes else 0
-        own.sim.run_candle(
-            int(market.time_ms[j]),
-            float(market.open[j]),
-            float(market.high[j]),
-            float(market.low[j]),
-            float(market.close[j]),
-            float(market.mark_open[j]),
-            float(market.mark_high[j]),
-            float(market.mark_close[j]),
-            market.minute_high[minute],
-            market.minute_low[minute],
-        )
+        own = self.own(pair.symbol)
+        play_candle(own.sim, pair.market, j)
         self.flush(own)
 
     def settle(self, pair: Pair, time_ms: int, rate: float, mark_ticks: float) -> None:
