@@ -162,6 +162,16 @@ def test_what_is_not_told_fails_its_own_check() -> None:
 # ---- what is open --------------------------------------------------------------------------------
 
 
+def test_every_market_of_the_account_is_looked_at() -> None:
+    """A unified account may hold USDC and inverse contracts, options and spot orders too."""
+    rest = FakeRest()
+    ask(rest)
+    markets = {(path.rpartition("/")[2], query.get("category"), query.get("settleCoin")) for path, query in rest.asked}
+    for category, coin in (("linear", "USDT"), ("linear", "USDC"), ("inverse", None), ("option", None)):
+        assert {("list", category, coin), ("realtime", category, coin)} <= markets
+    assert ("realtime", "spot", None) in markets
+
+
 def test_every_page_of_positions_and_orders_is_read() -> None:
     foreign = {**FLAT, "symbol": "ETHUSDT", "side": "Buy", "size": "1"}
     row = {"orderId": "a", "symbol": "SOLUSDT", "side": "Buy", "qty": "1", "orderStatus": "New", "orderType": "Limit"}
@@ -173,8 +183,7 @@ def test_every_page_of_positions_and_orders_is_read() -> None:
     assert named(findings, "positions").found == "not this program's: ETHUSDT Buy 1"
     assert named(findings, "orders").found.count("SOLUSDT Buy 1 Limit") == 2
     filters = [params["orderFilter"] for path, params in rest.asked if path == "/v5/order/realtime"]
-    assert filters == ["Order", "Order", "StopOrder", "StopOrder"]
-    assert all(params["settleCoin"] == "USDT" for path, params in rest.asked if path == "/v5/order/realtime")
+    assert filters == ["Order", "Order", "StopOrder", "StopOrder"] * 5
 
 
 # ---- leverage ------------------------------------------------------------------------------------

@@ -253,7 +253,7 @@ def test_foreign_orders(row: OrderRow, ours: Ours, status: CheckStatus, said: st
 
 
 def test_without_orders() -> None:
-    assert stands(of_account.check_orders([], "BTCUSDT", Ours()), PASS, "none in any USDT pair")
+    assert stands(of_account.check_orders([], "BTCUSDT", Ours()), PASS, "none in any market")
 
 
 # ---- leverage and fees ---------------------------------------------------------------------------

@@ -184,7 +184,7 @@ async def _wallet(rest: Asks, terms: Terms) -> tuple[Check, ...]:
 
 
 async def _open(rest: Asks, terms: Terms) -> list[Check]:
-    """Positions and orders of all USDT pairs, then the mode and the leverage of this one."""
+    """Positions and orders in all markets, then the mode and the leverage of this one."""
     try:
         own = await _own_rows(rest, terms.symbol)
         every = await _all_positions(rest)
@@ -214,33 +214,46 @@ async def _fees(rest: Asks, terms: Terms) -> tuple[wire.FeeRateRow | None, Check
     return row, of_account.check_fees(row, settings.taker_fee_rate, settings.maker_fee_rate)
 
 
+Query = dict[str, str | int | None]
+
+_CONTRACTS: tuple[Query, ...] = (
+    {"category": "linear", "settleCoin": "USDT"},
+    {"category": "linear", "settleCoin": "USDC"},
+    {"category": "inverse"},
+    {"category": "option"},
+)
+"""Where a unified account may hold positions; orders may rest on the spot market too."""
+
+
 async def _all_positions(rest: Asks) -> list[wire.PositionRow]:
-    found: list[wire.PositionRow] = []
-    cursor = ""
-    for _ in range(MOST_PAGES):
-        params: dict[str, str | int | None] = {"category": "linear", "settleCoin": "USDT", "limit": 200}
-        page = await rest.get("/v5/position/list", params | ({"cursor": cursor} if cursor else {}), wire.PositionList,
-                              signed=True)  # fmt: skip
-        found += page.rows
-        cursor = page.next_page_cursor or ""
-        if not cursor or not page.rows:
-            break
-    return found
-
-
-async def _all_orders(rest: Asks) -> list[wire.OrderRow]:
-    """Active and conditional ones: some answers leave the latter out unless asked for by name."""
-    found: dict[str, wire.OrderRow] = {}
-    for kind in ("Order", "StopOrder"):
+    """Open positions in every market of the account, each once."""
+    found: dict[tuple[str, int, str], wire.PositionRow] = {}
+    for market in _CONTRACTS:
         cursor = ""
         for _ in range(MOST_PAGES):
-            params: dict[str, str | int | None] = {"category": "linear", "settleCoin": "USDT", "orderFilter": kind}
-            params |= {"openOnly": 0, "limit": 50} | ({"cursor": cursor} if cursor else {})
-            page = await rest.get("/v5/order/realtime", params, wire.OrderList, signed=True)
-            found |= {row.order_id: row for row in page.rows}
+            params = market | {"limit": 200} | ({"cursor": cursor} if cursor else {})
+            page = await rest.get("/v5/position/list", params, wire.PositionList, signed=True)
+            found |= {(row.symbol, row.position_idx, row.side): row for row in page.rows}
             cursor = page.next_page_cursor or ""
             if not cursor or not page.rows:
                 break
+    return list(found.values())
+
+
+async def _all_orders(rest: Asks) -> list[wire.OrderRow]:
+    """Active and conditional ones, in every market: some answers leave the latter out unless asked for by name."""
+    found: dict[str, wire.OrderRow] = {}
+    for market in (*_CONTRACTS, Query(category="spot")):
+        for kind in ("Order", "StopOrder"):
+            cursor = ""
+            for _ in range(MOST_PAGES):
+                params = market | {"orderFilter": kind, "openOnly": 0, "limit": 50}
+                params |= {"cursor": cursor} if cursor else {}
+                page = await rest.get("/v5/order/realtime", params, wire.OrderList, signed=True)
+                found |= {row.order_id: row for row in page.rows}
+                cursor = page.next_page_cursor or ""
+                if not cursor or not page.rows:
+                    break
     return list(found.values())
 
 

@@ -213,7 +213,7 @@ def check_positions(rows: Sequence[PositionRow], symbol: str, ours: Ours) -> Che
             "as the journal says" if is_booked else f"{ours.quantity:.10g} by the journal: trading looks up the rest"
         )
         return passed(POSITIONS, f"{symbol} short {opened[0].size}, {known}")
-    return passed(POSITIONS, "none in any USDT pair")
+    return passed(POSITIONS, "none in any market")
 
 
 def check_orders(rows: Sequence[OrderRow], symbol: str, ours: Ours) -> Check:
@@ -225,7 +225,7 @@ def check_orders(rows: Sequence[OrderRow], symbol: str, ours: Ours) -> Check:
             "not in this journal: " + "; ".join(_order_text(row) for row in foreign),
             "Cancel it by hand, or give the program an account of its own.",
         )
-    return passed(ORDERS, f"{counted(len(rows), 'order')}, this program's" if rows else "none in any USDT pair")
+    return passed(ORDERS, f"{counted(len(rows), 'order')}, this program's" if rows else "none in any market")
 
 
 def _is_our_position(row: PositionRow, symbol: str, ours: Ours) -> bool:

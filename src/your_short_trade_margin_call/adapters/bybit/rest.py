@@ -123,24 +123,25 @@ class Rest:
             ExchangeError: the time cannot be had.
             ForbiddenError: HTTP 403, now or a while ago.
         """
-        samples = await self._time_samples(is_exit=False)
+        samples, why = await self._time_samples(is_exit=False)
         if not samples:
-            raise ExchangeError("Bybit did not tell its time.", _TRY_LATER)
+            raise ExchangeError(f"Bybit did not tell its time: {why.rstrip('.')}.", _TRY_LATER)
 
-    async def _time_samples(self, *, is_exit: bool) -> list[Sample]:
+    async def _time_samples(self, *, is_exit: bool) -> tuple[list[Sample], str]:
+        """What was told, and why not more."""
         samples: list[Sample] = []
-        failed = 0
+        failed, why = 0, ""
         while len(samples) < _SYNC_SAMPLES and failed < _REPEATS:
             await self.budget.take(RequestKind.MARKET, is_exit=is_exit)
             answer = await self._transport.get("/v5/market/time", "", signed=False)
             if answer.status == 403:
                 self._forbidden()
             if answer.sample is None:
-                failed += 1
+                failed, why = failed + 1, _why(answer) or "its answer holds none"
             else:
                 samples.append(answer.sample)
         self.clock.resync(samples)
-        return samples
+        return samples, why
 
     # ---- writes ----------------------------------------------------------------------------------
 
