@@ -293,7 +293,7 @@ def test_no_time_no_sync() -> None:
     async def run() -> None:
         async with talking() as (server, rest):
             server.plan("/v5/market/time", status(500))
-            with pytest.raises(ExchangeError, match="did not tell its time: HTTP 500."):
+            with pytest.raises(ExchangeError, match=r"did not tell its time: HTTP 500\."):
                 await rest.sync_clock()
             server.plan("/v5/market/time", status(403))
             with pytest.raises(ForbiddenError):

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import io
+from typing import Any
 
 import pytest
 
+from your_short_trade_margin_call.commands.trading_run import FATE_UNKNOWN, what_stays
 from your_short_trade_margin_call.commands.watcher import Desk, TradingWatcher
 from your_short_trade_margin_call.domain.messages import Candle
 from your_short_trade_margin_call.domain.params import StrategyParams
@@ -101,7 +103,7 @@ def test_a_halt_is_told_in_words(stream: Stream) -> None:
     watching = watcher(stream)
     watching.recorded(RecordNote(NOON, "key_refused", {"why": "API key expired."}), state())
     text = " ".join(stream.getvalue().split())
-    assert text.startswith("05-30 12:00 PROBLEM no entries: the exchange refuses the key (API key expired).")
+    assert text.startswith("05-30 12:00 PROBLEM no entries: the exchange refuses the key (API key expired)")
 
 
 def test_a_pipe_hears_of_the_state_now_and_then(stream: Stream) -> None:
@@ -124,3 +126,12 @@ def test_a_reader_that_has_gone_ends_it(stream: Stream) -> None:
     stream.is_gone = True
     with pytest.raises(BrokenPipeError):
         watching.recorded(RecordBlocked(NOON, BlockReason.PAUSED), state())
+
+
+def test_an_entry_on_its_way_is_not_called_nothing(stream: Stream) -> None:
+    """Stopped while nobody knows what became of an entry: the trader must look."""
+    watching = watcher(stream)
+    watching.moved(state())
+    prepared: Any = None  # only asked where the engine never came to speak
+    assert what_stays(prepared, watching, is_open=False) == "nothing"
+    assert what_stays(prepared, watching, is_open=True) == FATE_UNKNOWN

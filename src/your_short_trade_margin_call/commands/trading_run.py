@@ -78,7 +78,7 @@ def trade_now(
             summary, ended_by = asyncio.run(_traded(session, params, has_edge, prepared.request.wall_ms))
         return Outcome(summary, watcher, ended_by, stopwatch_s() - started)
     except ShortestPeakError:
-        screen.tell("stays open  ", _what_stays(prepared, watcher))
+        screen.tell("stays open  ", what_stays(prepared, watcher))
         raise
     finally:
         for note in session.main.parts.queue.notes:
@@ -148,7 +148,7 @@ def show_outcome(screen: Screen, prepared: Prepared, outcome: Outcome) -> None:
         ("equity", f"{usdt(summary.equity)} ({signed_percent(change)} of {usdt(start)})"),
         ("blocked", listed(summary.blocked)),
         ("optimised", f"{counted(summary.optimizations, 'time')} while trading"),
-        ("stays open", _what_stays(prepared, outcome.watcher)),
+        ("stays open", what_stays(prepared, outcome.watcher, is_open=summary.open_position)),
         ("journal", str(prepared.journal)),
     ]
     show_rows(screen, rows)
@@ -166,12 +166,20 @@ def _books_agree(summary: TradingSummary) -> str:
     return f"but the journal's executions add up to {summary.journal_wallet:,.8f}: please report this"
 
 
-def _what_stays(prepared: Prepared, watcher: TradingWatcher) -> str:
-    """What is open by the engine's last word; where it never came to speak, by the journal."""
+FATE_UNKNOWN = "perhaps a short: what became of an entry that was sent is not known; look at the exchange"
+
+
+def what_stays(prepared: Prepared, watcher: TradingWatcher, *, is_open: bool = False) -> str:
+    """What is open by the engine's last word; where it never came to speak, by the journal.
+
+    `is_open` without a position to show is an entry on its way.
+    """
     now = watcher.now()
     if now is None:
         return "; ".join(open_shorts(prepared.request.paths, prepared.journal)) or "nothing"
-    return "nothing" if now.position is None else position_text(now.position, now.decimals)
+    if now.position is None:
+        return FATE_UNKNOWN if is_open else "nothing"
+    return position_text(now.position, now.decimals)
 
 
 def outcome_json(outcome: Outcome) -> dict[str, Any]:
