@@ -55,7 +55,7 @@ MUST_BE_SEEN = [
 
 @pytest.fixture(scope="module")
 def worlds() -> list[tuple[World, BacktestResult]]:
-    made = [random_world(seed) for seed in range(1_000, 1_300)]
+    made = [random_world(seed) for seed in range(1_000, 1_240)]
     return [(w, BacktestEngine(w.settings, w.instrument).backtest(w.candles, w.params)) for w in made]
 
 
