@@ -62,8 +62,9 @@ test-all: ## The tests on Python 3.11, 3.12 and 3.13, as far as they are install
 	done
 
 .PHONY: bench
-bench: $(VENV)/.dev ## How fast the sweep, the backtest and the replay are here (ratios in one run)
+bench: $(VENV)/.dev ## How fast sweep, backtest, replay and live orders are here (ratios in one run)
 	@PYTHONPATH=src:. $(PYTHON) -m benchmarks $(ARGS)
+	@PYTHONPATH=src:. $(PYTHON) -m benchmarks.latency
 
 .PHONY: parity
 parity: $(VENV)/.dev ## Long: live engine against backtest on whole recorded files (FILES="a.parquet b.parquet")
