@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import suppress
 from decimal import ROUND_DOWN, Decimal
+from functools import partial
 from typing import TypeVar
 
 from your_short_trade_margin_call.adapters.bybit.account_rows import (
@@ -16,6 +17,7 @@ from your_short_trade_margin_call.adapters.bybit.account_rows import (
     position_of,
 )
 from your_short_trade_margin_call.adapters.bybit.numbers import Grid, float_of, plain
+from your_short_trade_margin_call.adapters.bybit.paging import Params, all_pages
 from your_short_trade_margin_call.adapters.bybit.rest import Rest
 from your_short_trade_margin_call.adapters.bybit.wire import (
     Empty,
@@ -34,10 +36,7 @@ from your_short_trade_margin_call.exchange.refusals import RefusalCode
 from your_short_trade_margin_call.rules.terms import NO_PRICE
 
 PageKind = TypeVar("PageKind", OrderList, ExecutionList)
-Params = dict[str, str | int | None]
-
 _ORDERS_A_PAGE, _EXECUTIONS_A_PAGE = 50, 100
-_MOST_PAGES = 200
 _SPAN_MS = 7 * 86_400_000
 """The longest stretch one question about executions may cover."""
 _LONGEST_MS = 730 * 86_400_000
@@ -242,17 +241,10 @@ class AccountRequests:
         return rows
 
     async def _pages(self, path: str, params: Params, kind: type[PageKind]) -> list[PageKind]:
-        """All pages of an answer.
+        """All pages of an answer; an exit may wait for them.
 
         Raises:
             ExchangeError: no answer, or the pages do not end.
         """
-        pages: list[PageKind] = []
-        cursor = None
-        while len(pages) < _MOST_PAGES:
-            page = await self._rest.get(path, {**params, "cursor": cursor}, kind, signed=True, is_exit=True)
-            pages.append(page)
-            if not page.rows or not page.next_page_cursor or page.next_page_cursor == cursor:
-                return pages
-            cursor = page.next_page_cursor
-        raise ExchangeError(f"The pages of {path} do not end.", "Try again; if it stays, report it.")
+        ask = partial(self._rest.get, path, kind=kind, signed=True, is_exit=True)
+        return await all_pages(ask, params, path)

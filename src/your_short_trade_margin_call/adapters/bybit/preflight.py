@@ -7,11 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import partial
+from itertools import product
 from typing import Any, Protocol, TypeVar
 
 from your_short_trade_margin_call.adapters.bybit import preflight_account as of_account
 from your_short_trade_margin_call.adapters.bybit import preflight_market as of_market
 from your_short_trade_margin_call.adapters.bybit import wire
+from your_short_trade_margin_call.adapters.bybit.paging import Params, all_pages
 from your_short_trade_margin_call.adapters.bybit.preflight_account import Ours
 from your_short_trade_margin_call.domain.checks import Check, failed
 from your_short_trade_margin_call.domain.errors import ExchangeError, KeyRefusedError, ShortestPeakError
@@ -20,7 +23,16 @@ from your_short_trade_margin_call.domain.words import Account
 from your_short_trade_margin_call.settings import Settings
 
 T = TypeVar("T")
-MOST_PAGES = 50
+
+CONTRACTS: tuple[Params, ...] = (
+    {"category": "linear", "settleCoin": "USDT"},
+    {"category": "linear", "settleCoin": "USDC"},
+    {"category": "inverse"},
+    {"category": "option"},
+)
+"""Where a unified account may hold positions."""
+SPOT: Params = {"category": "spot"}
+"""Where orders may rest besides."""
 
 
 class Asks(Protocol):
@@ -214,46 +226,25 @@ async def _fees(rest: Asks, terms: Terms) -> tuple[wire.FeeRateRow | None, Check
     return row, of_account.check_fees(row, settings.taker_fee_rate, settings.maker_fee_rate)
 
 
-Query = dict[str, str | int | None]
-
-_CONTRACTS: tuple[Query, ...] = (
-    {"category": "linear", "settleCoin": "USDT"},
-    {"category": "linear", "settleCoin": "USDC"},
-    {"category": "inverse"},
-    {"category": "option"},
-)
-"""Where a unified account may hold positions; orders may rest on the spot market too."""
-
-
 async def _all_positions(rest: Asks) -> list[wire.PositionRow]:
     """Open positions in every market of the account, each once."""
+    path = "/v5/position/list"
     found: dict[tuple[str, int, str], wire.PositionRow] = {}
-    for market in _CONTRACTS:
-        cursor = ""
-        for _ in range(MOST_PAGES):
-            params = market | {"limit": 200} | ({"cursor": cursor} if cursor else {})
-            page = await rest.get("/v5/position/list", params, wire.PositionList, signed=True)
+    for market in CONTRACTS:
+        ask = partial(rest.get, path, kind=wire.PositionList, signed=True)
+        for page in await all_pages(ask, market | {"limit": 200}, path):
             found |= {(row.symbol, row.position_idx, row.side): row for row in page.rows}
-            cursor = page.next_page_cursor or ""
-            if not cursor or not page.rows:
-                break
     return list(found.values())
 
 
 async def _all_orders(rest: Asks) -> list[wire.OrderRow]:
     """Active and conditional ones, in every market: some answers leave the latter out unless asked for by name."""
+    path = "/v5/order/realtime"
     found: dict[str, wire.OrderRow] = {}
-    for market in (*_CONTRACTS, Query(category="spot")):
-        for kind in ("Order", "StopOrder"):
-            cursor = ""
-            for _ in range(MOST_PAGES):
-                params = market | {"orderFilter": kind, "openOnly": 0, "limit": 50}
-                params |= {"cursor": cursor} if cursor else {}
-                page = await rest.get("/v5/order/realtime", params, wire.OrderList, signed=True)
-                found |= {row.order_id: row for row in page.rows}
-                cursor = page.next_page_cursor or ""
-                if not cursor or not page.rows:
-                    break
+    for market, kind in product((*CONTRACTS, SPOT), ("Order", "StopOrder")):
+        ask = partial(rest.get, path, kind=wire.OrderList, signed=True)
+        for page in await all_pages(ask, market | {"orderFilter": kind, "openOnly": 0, "limit": 50}, path):
+            found |= {row.order_id: row for row in page.rows}
     return list(found.values())
 
 
