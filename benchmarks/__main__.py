@@ -21,7 +21,7 @@ from benchmarks.plain_loop import plain_trial
 from your_short_trade_margin_call.market.instruments import find_instrument
 from your_short_trade_margin_call.market.synthetic import SyntheticMarket, generate
 from your_short_trade_margin_call.research.backtest_engine import BacktestEngine
-from your_short_trade_margin_call.research.sweep import grid_params
+from your_short_trade_margin_call.research.trials import grid_params
 from your_short_trade_margin_call.rules.market_arrays import make_market
 from your_short_trade_margin_call.settings import ParameterGrid, Settings
 

@@ -19,7 +19,8 @@ from your_short_trade_margin_call.domain.words import Account, MarketKind
 from your_short_trade_margin_call.market.candles import Candles
 from your_short_trade_margin_call.paths import Paths
 from your_short_trade_margin_call.research.backtest_engine import BacktestEngine
-from your_short_trade_margin_call.research.sweep import Progress, Sweep
+from your_short_trade_margin_call.research.running import Progress
+from your_short_trade_margin_call.research.sweep import Sweep
 from your_short_trade_margin_call.settings import ParameterGrid, Settings
 from your_short_trade_margin_call.trading.entries import params_as_dict
 from your_short_trade_margin_call.trading.schedule import next_due_ms

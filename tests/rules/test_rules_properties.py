@@ -12,9 +12,10 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from tests.twin.walking_kernel import find_signals
 from your_short_trade_margin_call.domain.words import BlockReason, ExitType, TargetSource
 from your_short_trade_margin_call.market.candles import Candles
-from your_short_trade_margin_call.research.signal_kernel import find_signals, peak_ages
+from your_short_trade_margin_call.research.ground_kernel import find_ages
 from your_short_trade_margin_call.rules import costs, entry, grid, position, sizing
 from your_short_trade_margin_call.rules.market_arrays import MarketArrays, make_market
 from your_short_trade_margin_call.rules.signal import Levels, is_failed_peak, levels_before
@@ -224,11 +225,17 @@ def markets(draw: st.DrawFn) -> MarketArrays:
     return make_market(candles, 1.0)
 
 
+def ages_of(market: MarketArrays) -> np.ndarray:
+    ages = np.empty(len(market.high), dtype=np.int32)
+    find_ages(market.high, ages)
+    return ages
+
+
 @settings(deadline=None, max_examples=120)
 @given(markets())
 def test_the_age_of_a_peak_is_the_way_back_to_a_higher_one(market: MarketArrays) -> None:
     high = market.high.tolist()
-    for i, age in enumerate(peak_ages(market.high).tolist()):
+    for i, age in enumerate(ages_of(market).tolist()):
         higher = [j for j in range(i) if high[j] > high[i]]
         assert age == (i - higher[-1] if higher else i + 1)
 
@@ -236,7 +243,7 @@ def test_the_age_of_a_peak_is_the_way_back_to_a_higher_one(market: MarketArrays)
 @settings(deadline=None, max_examples=120)
 @given(markets(), st.integers(1, 12))
 def test_signals_are_the_failed_new_peaks_of_unbroken_candles(market: MarketArrays, lookback: int) -> None:
-    found = find_signals(market, lookback, peak_ages(market.high))
+    found = find_signals(market, lookback, ages_of(market))
     expected = []
     for i in range(lookback, len(market.high)):
         before = slice(i - lookback, i)

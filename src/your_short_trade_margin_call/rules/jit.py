@@ -11,7 +11,7 @@ import hashlib
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar, cast
+from typing import Any, TypeVar, cast
 
 import numba
 import platformdirs
@@ -49,8 +49,12 @@ if _FOLDER is not None:
 
 
 def jit(function: Function) -> Function:
-    """Compile `function` on first call: no Python objects, no GIL, IEEE arithmetic, kept on disk."""
-    return cast(Function, numba.njit(cache=_FOLDER is not None, nogil=True, error_model="numpy")(function))
+    """Compile `function` on first call: no Python objects, no GIL, IEEE arithmetic, kept on disk.
+
+    It counts no references, so it may look at arrays but not make or return any: see `jit_arrays`. Counting
+    those of a market and its index at every call costs more than the calls, and threads wait for the counters.
+    """
+    return _compiled(function, _nrt=False)
 
 
 def jit_inline(function: Function) -> Function:
@@ -60,5 +64,13 @@ def jit_inline(function: Function) -> Function:
     saves about a third of the first start (docs/decisions/0007). They compile by themselves too, when
     Python calls them.
     """
-    compiler = numba.njit(cache=_FOLDER is not None, nogil=True, error_model="numpy", inline="always")
-    return cast(Function, compiler(function))
+    return _compiled(function, _nrt=False, inline="always")
+
+
+def jit_arrays(function: Function) -> Function:
+    """As `jit`, for functions that make arrays."""
+    return _compiled(function)
+
+
+def _compiled(function: Function, **options: Any) -> Function:
+    return cast(Function, numba.njit(cache=_FOLDER is not None, nogil=True, error_model="numpy", **options)(function))

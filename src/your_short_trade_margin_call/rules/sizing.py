@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from your_short_trade_margin_call.rules.costs import notional
 from your_short_trade_margin_call.rules.grid import floor_step
-from your_short_trade_margin_call.rules.jit import jit
+from your_short_trade_margin_call.rules.jit import jit, jit_inline
 from your_short_trade_margin_call.rules.margin import order_cost
 from your_short_trade_margin_call.rules.terms import TIER_LIMIT, TIER_MAX_LEVERAGE, Contract, Terms
 
@@ -18,6 +18,13 @@ class Size(NamedTuple):
     leverage: float
     leverage_clamped: bool
     quantity_clamped: bool
+
+
+class LotPrice(NamedTuple):
+    """What one lot costs at a mid in the lowest tier, and up to how many lots nothing but the money decides."""
+
+    cost_usdt: float
+    only_money: float
 
 
 @jit
@@ -47,3 +54,32 @@ def largest_size(contract: Contract, terms: Terms, budget_usdt: float, mid_ticks
     size = _largest(contract, terms, budget_usdt, mid_ticks, contract.max_lots)
     free = _largest(contract, terms, budget_usdt, mid_ticks, 1 << 60)
     return Size(size.lots, size.leverage, size.leverage_clamped, free.lots > size.lots)
+
+
+@jit_inline
+def lowest_tier_leverage(contract: Contract, terms: Terms) -> float:
+    """The leverage of a position that lies in the lowest tier."""
+    cap: float = contract.tiers[0, TIER_MAX_LEVERAGE]
+    return min(terms.leverage, contract.max_leverage, cap)
+
+
+@jit
+def leverage_never_rises(contract: Contract) -> bool:
+    """Whether no tier allows more leverage than the one below it, as on every exchange."""
+    for tier in range(1, len(contract.tiers)):
+        if contract.tiers[tier, TIER_MAX_LEVERAGE] > contract.tiers[tier - 1, TIER_MAX_LEVERAGE]:
+            return False
+    return True
+
+
+@jit
+def lot_price(contract: Contract, terms: Terms, mid_ticks: float) -> LotPrice:
+    """The price of one lot at the reference mid, for a contract whose leverage never rises.
+
+    A size of at most `only_money` lots is `floor(budget / cost)`: it lies in the lowest tier and below the order
+    limit, and a higher tier, with the same leverage or less, affords no more.
+    """
+    mid = mid_ticks * contract.tick_size
+    cost = order_cost(mid, contract.lot_size, lowest_tier_leverage(contract, terms), terms.taker_fee_rate)
+    allowed = contract.tiers[0, TIER_LIMIT] / (mid * contract.lot_size)
+    return LotPrice(cost, min(allowed, 1e15, float(contract.max_lots)))
