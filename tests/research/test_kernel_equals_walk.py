@@ -18,7 +18,8 @@ from your_short_trade_margin_call.market.candles import Candles
 from your_short_trade_margin_call.market.extras import FundingRates
 from your_short_trade_margin_call.market.instruments import find_instrument
 from your_short_trade_margin_call.research.account_kernel import SUMMARY, TRADE_COLUMNS
-from your_short_trade_margin_call.research.running import make_field, run_trials, trace
+from your_short_trade_margin_call.research.running import run_trials, trace
+from your_short_trade_margin_call.research.survey import make_field
 from your_short_trade_margin_call.research.trials import Trials, grid_params
 from your_short_trade_margin_call.rules.market_arrays import make_market
 from your_short_trade_margin_call.rules.terms import make_contract, make_terms
@@ -45,7 +46,7 @@ def assert_equals_walk(world: World, grid: ParameterGrid, every: int = 1) -> Cou
     """Compare each `every`-th trial; returns which exits and refusals were met."""
     market, contract, terms, trials = parts_of(world, grid)
     start = world.settings.starting_balance
-    field = make_field(market, contract, terms, trials)
+    field = make_field(market, contract, terms, min(trials.highest_high_lookback))
     (chunk,) = run_trials(field, trials, start)
     seen: Counter[str] = Counter()
     for number in range(world.seed % every, len(trials), every):
@@ -155,6 +156,6 @@ def test_funding_at_the_boundaries_of_a_trade(place: int) -> None:
     world, grid = corner(candles)
     market, contract, terms, trials = parts_of(world, grid)
     assert_equals_walk(world, grid)
-    (chunk,) = run_trials(make_field(market, contract, terms, trials), trials, 472.0)
+    (chunk,) = run_trials(make_field(market, contract, terms, min(trials.highest_high_lookback)), trials, 472.0)
     assert chunk.summary["wins"].tolist() == [1] * len(trials)
     assert bool(chunk.summary["funding"].any()) == (place in (6, 7))

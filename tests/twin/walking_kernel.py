@@ -9,15 +9,15 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
+import numba
 import numpy as np
 from numpy.typing import NDArray
 
 from your_short_trade_margin_call.domain.params import StrategyParams
 from your_short_trade_margin_call.domain.words import BlockReason, ExitReason
-from your_short_trade_margin_call.research.ground_kernel import find_ages
 from your_short_trade_margin_call.rules import candle_path, costs, entry, luck, position
 from your_short_trade_margin_call.rules.entry import ALLOWED, Tally
-from your_short_trade_margin_call.rules.jit import jit, jit_arrays, jit_inline
+from your_short_trade_margin_call.rules.jit import jit, jit_inline
 from your_short_trade_margin_call.rules.market_arrays import MarketArrays
 from your_short_trade_margin_call.rules.position import Closing, Guards, Target
 from your_short_trade_margin_call.rules.signal import Levels, is_failed_peak, levels_before
@@ -82,16 +82,16 @@ class Signals(NamedTuple):
     lowest_high: NDArray[np.float64]
 
 
-@jit_arrays
-def find_signals(market: MarketArrays, lookback: int, ages: NDArray[np.int32]) -> Signals:
-    """Every failed new peak of one lookback, oldest first. `ages` (see `peak_ages`) only finds candidates."""
+@numba.njit(error_model="numpy")
+def find_signals(market: MarketArrays, lookback: int) -> Signals:
+    """Every failed new peak of one lookback, oldest first."""
     n = len(market.time_ms)
     index = np.empty(n, dtype=np.int64)
     highest_low = np.empty(n, dtype=np.float64)
     lowest_high = np.empty(n, dtype=np.float64)
     found = 0
     for i in range(lookback, n):
-        if ages[i] <= lookback or market.run_length[i] <= lookback:
+        if market.run_length[i] <= lookback:
             continue
         if market.close[i] >= market.open[i]:
             continue
@@ -482,9 +482,7 @@ def run_trials(
 def walk(market: MarketArrays, contract: Contract, terms: Terms, params: StrategyParams, start_wallet: float) -> Walked:
     """Walk one trial."""
     trial = make_trial(params)
-    ages = np.empty(len(market.high), dtype=np.int32)
-    find_ages(market.high, ages)
-    signals = find_signals(market, trial.lookback, ages)
+    signals = find_signals(market, trial.lookback)
     summary = np.zeros((1, N_SUMMARY_COLUMNS))
     blocked = np.zeros((1, len(BlockReason)), dtype=np.int64)
     trades = np.zeros((len(signals.at), N_TRADE_COLUMNS))

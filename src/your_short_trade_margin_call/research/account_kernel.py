@@ -16,6 +16,7 @@ from your_short_trade_margin_call.rules.jit import jit, jit_inline
 from your_short_trade_margin_call.rules.market_arrays import MarketArrays
 from your_short_trade_margin_call.rules.terms import Contract, Terms
 
+_TARGET = ExitReason.TARGET.code
 _END_OF_DATA = ExitReason.END_OF_DATA.code
 _MARGIN_CALL = ExitReason.MARGIN_CALL.code
 _LIQUIDATION = ExitReason.LIQUIDATION.code
@@ -115,13 +116,18 @@ def book(summary: Record, plan: Plan, fees: float, funding: float, pnl: float, r
         summary.losses += 1
         summary.loss_sum += pnl
     summary.fees += fees
-    summary.funding += funding
-    summary.margin_calls += reason == _MARGIN_CALL
-    summary.liquidations += reason == _LIQUIDATION
-    summary.end_of_data += reason == _END_OF_DATA
-    summary.leverage_clamped += plan.size.leverage_clamped
-    summary.quantity_clamped += plan.size.quantity_clamped
     summary.candles_held += candles
+    # What is rare is asked for first: most trades then touch four numbers.
+    if funding != 0.0:
+        summary.funding += funding
+    if reason != _TARGET:
+        summary.margin_calls += reason == _MARGIN_CALL
+        summary.liquidations += reason == _LIQUIDATION
+        summary.end_of_data += reason == _END_OF_DATA
+    if plan.size.leverage_clamped:
+        summary.leverage_clamped += 1
+    if plan.size.quantity_clamped:
+        summary.quantity_clamped += 1
 
 
 @jit_inline

@@ -16,7 +16,8 @@ from your_short_trade_margin_call.market.candles import Candles
 from your_short_trade_margin_call.market.instruments import find_instrument
 from your_short_trade_margin_call.research import account_kernel as books
 from your_short_trade_margin_call.research.metrics import Metrics, metric_columns, metrics_row
-from your_short_trade_margin_call.research.running import Progress, make_field, trace
+from your_short_trade_margin_call.research.running import Progress, trace
+from your_short_trade_margin_call.research.survey import make_field
 from your_short_trade_margin_call.research.sweep import Sweep, blocked_by_reason, run_sweep
 from your_short_trade_margin_call.research.trials import grid_params, only_trial, with_defaults
 from your_short_trade_margin_call.rules.market_arrays import MarketArrays, make_market
@@ -98,7 +99,7 @@ class BacktestEngine:
         market, contract, terms = self._inputs(candles)
         start = self.settings.starting_balance
         trial = only_trial(params)
-        field = make_field(market, contract, terms, trial)
+        field = make_field(market, contract, terms, params.highest_high_lookback)
         made = trace(field, trial, np.zeros(1, dtype=np.int64), start, keep_equity=True)
         metrics = metrics_row(metric_columns(made.summary, made.curves, start), 0)
         instrument = self.instrument(candles.symbol)

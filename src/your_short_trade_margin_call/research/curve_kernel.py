@@ -14,6 +14,7 @@ from your_short_trade_margin_call.rules.market_arrays import MarketArrays
 from your_short_trade_margin_call.rules.terms import Contract
 
 CANDLES_PER_YEAR = 175_200.0
+_SURELY = 1.0 - 1e-9
 
 
 class Curve(NamedTuple):
@@ -31,11 +32,14 @@ def _mark_equity(curve: Curve, equity: float) -> Curve:
     """The curve after one more candle close."""
     change = equity / curve.last - 1.0 if curve.last > 0.0 else 0.0
     peak = max(curve.peak, equity)
-    drop = (peak - equity) / peak if peak > 0.0 else 0.0
+    drawdown = curve.drawdown
+    # What is surely no deeper needs no division.
+    if peak - equity > drawdown * peak * _SURELY and peak > 0.0:
+        drawdown = max(drawdown, (peak - equity) / peak)
     return Curve(
         equity,
         peak,
-        max(curve.drawdown, drop),
+        drawdown,
         curve.sum_returns + change,
         curve.sum_squares + change * change,
     )
@@ -67,7 +71,7 @@ def trace_equity(
 
     `equity` is filled with the equity at each candle close when it has the room for it.
     """
-    keep = len(equity) > 0
+    keep, has_funding = len(equity) > 0, len(market.funding_rate) > 0
     wallet = start_wallet
     curve = Curve(wallet, wallet, 0.0, 0.0, 0.0)
     flat_from = 0
@@ -77,7 +81,7 @@ def trace_equity(
             _fill(equity, flat_from, first, wallet)
         wallet -= trades[k, 10]
         for j in range(first, last):
-            if j > first:
+            if has_funding and j > first:
                 for f in range(market.funding_first[j], market.funding_first[j + 1]):
                     wallet += costs.funding_received(contract, lots, market.mark_close[j - 1], market.funding_rate[f])
             marked = wallet + position.unrealized_pnl(contract, lots, ticks, market.close[j])

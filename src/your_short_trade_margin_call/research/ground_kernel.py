@@ -33,7 +33,7 @@ Record: TypeAlias = Any
 PEAK = np.dtype(
     [
         ("at", np.int64),
-        ("way_back", np.int64),
+        ("unbroken", np.int64),
         ("state", np.int64),
         ("entry", np.int64),
         ("mid", np.float64),
@@ -43,9 +43,9 @@ PEAK = np.dtype(
 )
 """A failed peak that has a candle after it, and what an entry costs there.
 
-`at` is its candle, `way_back` how many candles before it are unbroken and not higher: it signals for every lookback
-below that. `state` is TRADABLE, BEFORE_GAP or REJECTED. `mid` and `entry`, the fill, are those of the next opening, in
-ticks. A position of up to `plain_lots` lots costs `lot_cost` a lot and stays in the lowest tier up to its liquidation.
+`at` is its candle, which ends `unbroken` candles without a gap. `state` is TRADABLE, BEFORE_GAP or REJECTED. `mid`
+and `entry`, the fill, are those of the next opening, in ticks. A position of up to `plain_lots` lots costs `lot_cost`
+a lot and stays in the lowest tier up to its liquidation.
 """
 
 SIGNAL = np.dtype([("peak", np.int64), ("highest_low", np.float64), ("lowest_high", np.float64)])
@@ -84,32 +84,6 @@ class Signals(NamedTuple):
 
 
 @jit
-def find_ages(high: NDArray[np.float64], ages: NDArray[np.int32]) -> None:
-    """How many candles back the nearest strictly higher high lies (more than all of them: index + 1)."""
-    for i in range(len(high)):
-        top = high[i]
-        j = i - 1
-        # Hop over candles already known to be topped by what comes further back.
-        while j >= 0 and high[j] <= top:
-            j -= ages[j]
-        ages[i] = i - j
-
-
-@jit
-def find_block_minima(values: NDArray[np.float64], blocks: NDArray[np.float64]) -> None:
-    """Fill the blocks of a Floor."""
-    begin, n = 0, len(values)
-    for step in range(3):
-        count = (n + 15) // 16
-        for block in range(count):
-            least = np.inf
-            for j in range(block * 16, min(n, block * 16 + 16)):
-                least = min(least, values[j] if step == 0 else blocks[begin - n + j])
-            blocks[begin + block] = least
-        begin, n = begin + count, count
-
-
-@jit
 def first_at_or_below(floor: Floor, start: int, end: int, level: float) -> int:
     """The first row of start..end-1 whose value is at most `level`, or `end`: whole blocks are passed at once."""
     values, blocks = floor.values, floor.blocks
@@ -117,34 +91,25 @@ def first_at_or_below(floor: Floor, start: int, end: int, level: float) -> int:
     by_4096 = by_256 + (by_256 + 15) // 16
     j = start
     while j < end:
-        if j & 15 == 0:
-            if j & 255 == 0:
-                if j & 4095 == 0 and blocks[by_4096 + (j >> 12)] > level:
-                    j += 4096
-                    continue
-                if blocks[by_256 + (j >> 8)] > level:
-                    j += 256
-                    continue
-            if blocks[j >> 4] > level:
-                j += 16
-                continue
-        if values[j] <= level:
-            return j
-        j += 1
+        for k in range(j, min((j | 15) + 1, end)):
+            if values[k] <= level:
+                return k
+        block = (j >> 4) + 1
+        last = min((block | 15) + 1, by_256) if block & 15 else block
+        while block < last and blocks[block] > level:
+            block += 1
+        # At a boundary of 256: pass by larger blocks as long as they are clear.
+        while block & 15 == 0 and block < by_256:
+            if block & 255 == 0 and blocks[by_4096 + (block >> 8)] > level:
+                block += 256
+            elif blocks[by_256 + (block >> 4)] > level:
+                block += 16
+            else:
+                break
+        while block < by_256 and blocks[block] > level:
+            block += 1
+        j = block << 4
     return end
-
-
-@jit
-def find_peaks(market: MarketArrays, ages: NDArray[np.int32], shortest: int, peaks: NDArray[np.void]) -> int:
-    """Fill candle and way back of each peak of the shortest lookback; returns how many. The last candle is none."""
-    open_, close, run_length = market.open, market.close, market.run_length
-    found = 0
-    for i in range(shortest, len(ages) - 1):
-        if ages[i] > shortest and run_length[i] > shortest and close[i] < open_[i]:
-            peaks[found].at = i
-            peaks[found].way_back = min(np.int64(ages[i]), run_length[i])
-            found += 1
-    return found
 
 
 @jit_inline
@@ -195,15 +160,19 @@ def calm_below(contract: Contract, terms: Terms, entry_ticks: int, stop_loss_pct
 
 
 @jit
-def price_peaks(market: MarketArrays, contract: Contract, terms: Terms, peaks: NDArray[np.void]) -> None:
-    """Fill in what an entry at each peak costs."""
-    time_ms, open_ = market.time_ms, market.open
+def price_peaks(
+    market: MarketArrays, contract: Contract, terms: Terms, at: NDArray[np.int64], peaks: NDArray[np.void]
+) -> None:
+    """Fill in the peaks at some candles, and what an entry there costs."""
+    time_ms, open_, run_length = market.time_ms, market.open, market.run_length
     is_plain = leverage_never_rises(contract) and contract.tiers[0, TIER_DEDUCTION] == 0.0
     for s in range(len(peaks)):
         peak = peaks[s]
-        first = peak.at + 1
+        first = at[s] + 1
         mid = open_[first]
-        peak.state = _state_of(market, terms, peak.at)
+        peak.at = at[s]
+        peak.unbroken = run_length[at[s]]
+        peak.state = _state_of(market, terms, at[s])
         peak.mid = mid
         slippage = luck.slippage_bps(terms.luck_key, time_ms[first], luck.ENTRY_SLIPPAGE, terms.slippage_bps)
         peak.entry = costs.sell_fill(mid, terms.spread_bps, slippage)
@@ -212,52 +181,32 @@ def price_peaks(market: MarketArrays, contract: Contract, terms: Terms, peaks: N
         peak.plain_lots = _plain_lots(contract, terms, peak.entry, lot.only_money) if is_plain else -1.0
 
 
-@jit
-def find_ways(
-    market: MarketArrays,
-    peaks: NDArray[np.void],
-    next_peak: NDArray[np.int32],
-    settles_before: NDArray[np.int64],
-    worst: NDArray[np.float64],
-) -> None:
-    """Fill the columns of a Ground that lead from a candle to what comes after it."""
-    mark_open, mark_high, funding_first = market.mark_open, market.mark_high, market.funding_first
-    s = 0
-    for j in range(len(worst)):
-        worst[j] = -max(mark_open[j], mark_high[j])
-        while s < len(peaks) and peaks[s].at < j:
-            s += 1
-        next_peak[j] = s
-        for k in range(funding_first[j], funding_first[j + 1]):
-            settles_before[k] = j
-    next_peak[len(worst)] = len(peaks)
-
-
 @jit_inline
 def _list_peak(
     high: NDArray[np.float64], low: NDArray[np.float64], candle_open: float, candle_close: float, peak: Record, s: int,
     lookbacks: NDArray[np.int64], rows: NDArray[np.void], counts: NDArray[np.int64],
 ) -> None:  # fmt: skip
-    """Add peak `s` to the lookbacks it signals for: the levels grow with the way back."""
+    """Add peak `s` to the lookbacks it signals for, shortest first: the levels grow on one way back."""
     i = peak.at
     highest_high = -np.inf
     highest_low = -np.inf
     lowest_high = np.inf
     j = i - 1
     for row in range(len(lookbacks)):
-        if lookbacks[row] >= peak.way_back:
+        if lookbacks[row] >= peak.unbroken:
             break
         while j >= i - lookbacks[row]:
             highest_high = max(highest_high, high[j])
             lowest_high = min(lowest_high, high[j])
             highest_low = max(highest_low, low[j])
             j -= 1
-        if is_failed_peak(candle_open, high[i], candle_close, highest_high):
-            signal = rows[row, counts[row]]
-            signal.peak = s
-            signal.highest_low = highest_low
-            signal.lowest_high = lowest_high
-            counts[row] += 1
+        if not is_failed_peak(candle_open, high[i], candle_close, highest_high):
+            break
+        signal = rows[row, counts[row]]
+        signal.peak = s
+        signal.highest_low = highest_low
+        signal.lowest_high = lowest_high
+        counts[row] += 1
 
 
 @jit

@@ -6,7 +6,7 @@ Kernels release the GIL: threads share the candles and what is known about them,
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
@@ -14,14 +14,12 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from your_short_trade_margin_call.domain.words import BlockReason
-from your_short_trade_margin_call.research import ground_kernel as ground
 from your_short_trade_margin_call.research.account_kernel import ACCOUNT, N_TRADE_COLUMNS, SUMMARY
 from your_short_trade_margin_call.research.ground_kernel import Signals
 from your_short_trade_margin_call.research.path_kernel import PATH, UNKNOWN, Field
+from your_short_trade_margin_call.research.survey import signals_of
 from your_short_trade_margin_call.research.sweep_kernel import run_paths
 from your_short_trade_margin_call.research.trials import Trials
-from your_short_trade_margin_call.rules.market_arrays import MarketArrays
-from your_short_trade_margin_call.rules.terms import Contract, Terms
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -65,44 +63,6 @@ class Traced:
     equity: Floats
 
 
-def make_field(market: MarketArrays, contract: Contract, terms: Terms, trials: Trials) -> Field:
-    """Survey a market for the trials."""
-    n = len(market.time_ms)
-    ages = np.empty(n, dtype=np.int32)
-    ground.find_ages(market.high, ages)
-    peaks = np.empty(n, dtype=ground.PEAK)
-    peaks = peaks[: ground.find_peaks(market, ages, min(trials.highest_high_lookback), peaks)].copy()
-    ground.price_peaks(market, contract, terms, peaks)
-    next_peak = np.empty(n + 1, dtype=np.int32)
-    settles_before = np.full(len(market.funding_time_ms), n, dtype=np.int64)
-    worst = np.empty(n)
-    ground.find_ways(market, peaks, next_peak, settles_before, worst)
-    floors = _floor(market.low), _floor(worst)
-    return Field(market, ground.Ground(peaks, next_peak, settles_before, *floors), contract, terms)
-
-
-def _floor(values: Floats) -> ground.Floor:
-    sizes = [len(values)]
-    for _ in range(3):
-        sizes.append((sizes[-1] + 15) // 16)
-    blocks = np.empty(sum(sizes[1:]))
-    ground.find_block_minima(values, blocks)
-    return ground.Floor(values, blocks)
-
-
-def _signals_of(field: Field, lookbacks: Iterable[int]) -> tuple[Signals, Integers]:
-    """Signals of the distinct lookbacks, and for each lookback the row where its signals stand."""
-    distinct, rows = np.unique(np.array(list(lookbacks), dtype=np.int64), return_inverse=True)
-    peaks = field.ground.peaks
-    signals = Signals(
-        np.empty((len(distinct), len(peaks)), dtype=ground.SIGNAL),
-        np.empty((len(distinct), len(peaks) + 1), dtype=np.int32),
-    )
-    counts = np.zeros(len(distinct), dtype=np.int64)
-    ground.list_signals(field.market, peaks, distinct, counts, *signals)
-    return signals, rows
-
-
 # ---- all trials -------------------------------------------------------------------------------------
 
 
@@ -143,7 +103,7 @@ def _split(
     field: Field, trials: Trials, start_wallet: float, lookbacks: range, take_profits: range, stop: NDArray[np.bool_]
 ) -> tuple[Chunk, list[Callable[[], int]]]:
     """A chunk with empty tables, and the parts of the work that fill them."""
-    signals, rows = _signals_of(field, [trials.highest_high_lookback[i] for i in lookbacks])
+    signals, rows = signals_of(field, [trials.highest_high_lookback[i] for i in lookbacks])
     _, n_exits, n_risks, _, n_stops, n_holds = trials.shape
     shape = (len(lookbacks), n_exits, n_risks, len(take_profits), n_stops, n_holds)
     chunk = _empty_chunk(trials, shape, lookbacks.start, take_profits.start)
@@ -156,8 +116,10 @@ def _split(
     memory = _memory(field, paths)
     n_parts = min(len(paths), max(_PARTS, len(chunk.trials) // _PART))
 
+    bounds = np.linspace(0, len(paths), n_parts + 1).astype(int)
+
     def part(k: int) -> Callable[[], int]:
-        return lambda: _run(field, signals, trials, memory, paths[k::n_parts].copy(), start_wallet, chunk, stop)
+        return lambda: _run(field, signals, trials, memory, paths[bounds[k] : bounds[k + 1]], start_wallet, chunk, stop)
 
     return chunk, [part(k) for k in range(n_parts)]
 
@@ -218,7 +180,7 @@ def _empty_chunk(trials: Trials, shape: tuple[int, ...], first_lookback: int, fi
 def trace(field: Field, trials: Trials, numbers: Integers, start_wallet: float, keep_equity: bool = False) -> Traced:
     """Run the trials of these numbers one by one, with their trades and curves."""
     lookback, exit_type, risk, take_profit, stop_loss, max_hold = np.unravel_index(numbers, trials.shape)
-    signals, rows = _signals_of(field, [trials.highest_high_lookback[i] for i in lookback])
+    signals, rows = signals_of(field, [trials.highest_high_lookback[i] for i in lookback])
     paths = _paths(trials, np.stack((rows, exit_type, take_profit, stop_loss, max_hold)), len(signals.rows))
     paths["first_trial"] = np.arange(len(numbers))
     made = Traced(

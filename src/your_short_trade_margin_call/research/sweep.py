@@ -14,8 +14,9 @@ from your_short_trade_margin_call.domain.words import BlockReason
 from your_short_trade_margin_call.research.account_kernel import SUMMARY
 from your_short_trade_margin_call.research.metrics import COUNTS, Metrics, metric_columns, metrics_row
 from your_short_trade_margin_call.research.path_kernel import Field
-from your_short_trade_margin_call.research.running import Progress, make_field, run_trials, trace
+from your_short_trade_margin_call.research.running import Progress, run_trials, trace
 from your_short_trade_margin_call.research.selection import rank
+from your_short_trade_margin_call.research.survey import make_field
 from your_short_trade_margin_call.research.trials import AXES, Trials
 from your_short_trade_margin_call.rules.market_arrays import MarketArrays
 from your_short_trade_margin_call.rules.terms import Contract, Terms
@@ -115,7 +116,7 @@ def run_sweep(
     progress: Progress | None = None,
 ) -> Sweep:
     """Try every parameter set, on all cores. An interruption (Ctrl-C) is honoured at once."""
-    ground = make_field(market, contract, terms, trials)
+    ground = make_field(market, contract, terms, min(trials.highest_high_lookback))
     summary = np.zeros(len(trials), dtype=SUMMARY)
     blocked = np.zeros((len(trials), len(BlockReason)), dtype=np.int64)
     for chunk in run_trials(ground, trials, starting_balance, progress):

@@ -7,6 +7,8 @@ guards, exits: those are found once, and only the money is reckoned for each. A 
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -27,14 +29,14 @@ from your_short_trade_margin_call.research.ground_kernel import (
     Record,
     Signals,
 )
-from your_short_trade_margin_call.research.hold_kernel import Opened, hold
+from your_short_trade_margin_call.research.hold_kernel import Held, Opened, Short, hold
 from your_short_trade_margin_call.research.path_kernel import Field, Leg, find_leg
 from your_short_trade_margin_call.rules import costs, entry, position
 from your_short_trade_margin_call.rules.entry import ALLOWED, Plan, Tally
 from your_short_trade_margin_call.rules.jit import jit, jit_inline
-from your_short_trade_margin_call.rules.position import Target
-from your_short_trade_margin_call.rules.sizing import LotPrice
-from your_short_trade_margin_call.rules.terms import Trial
+from your_short_trade_margin_call.rules.position import Closing, Target
+from your_short_trade_margin_call.rules.sizing import LotPrice, lowest_tier_leverage
+from your_short_trade_margin_call.rules.terms import Contract, Terms, Trial
 
 _POSITION_OPEN = BlockReason.POSITION_OPEN.code
 _ORDER_REJECTED = BlockReason.ORDER_REJECTED.code
@@ -65,19 +67,35 @@ def _trade_alone(
     return held.exit_index
 
 
+@jit
+def _record_plainly(
+    contract: Contract, terms: Terms, trial: Trial, leg: Leg, plan: Plan, peak: Record, account: Record, fee: float,
+    funding: float, closing: Closing, pnl: float, row: NDArray[np.float64],
+) -> None:  # fmt: skip
+    """Write down a trade that left where its path does; its guards are those of the entry."""
+    lots, leverage, ticks = plan.size.lots, plan.size.leverage, peak.entry
+    guards = position.guards_of(contract, terms, lots, ticks, leverage, 0.0, trial.stop_loss_pct)
+    opened = Opened(peak.at + 1, 0, lots, ticks, leverage, fee, leg.target)
+    short = Short(opened, funding, 0.0, guards)
+    tally = entry.new_tally(0.0)
+    held = Held(short, leg.exit_index, leg.reason, leg.ticks, closing, account.wallet, tally)
+    record_trade(row, held, pnl)
+
+
 @jit_inline
 def _trade_plainly(
-    field: Field, leg: Leg, first_settlement: int, last_settlement: int, peak: Record, account: Record, plan: Plan,
-    summary: Record,
+    field: Field, trial: Trial, meeting: Meeting, account: Record, plan: Plan, summary: Record,
+    trades: NDArray[np.float64],
 ) -> bool:  # fmt: skip
     """A trade that leaves where its path does; False, and nothing done, when funding would take of its margin."""
     contract, terms, lots = field.contract, field.terms, plan.size.lots
+    peak, leg = meeting.peak, meeting.leg
     fee = costs.fee(contract, lots, peak.entry, terms.taker_fee_rate)
     funding, wallet = 0.0, account.wallet - fee
-    if first_settlement < last_settlement:
+    if meeting.first_settlement < meeting.last_settlement:
         funding, wallet, is_paid = settle_all(
-            field.market, field.ground.settles_before, contract, terms, plan, peak.entry, first_settlement,
-            last_settlement, wallet,
+            field.market, field.ground.settles_before, contract, terms, plan, peak.entry, meeting.first_settlement,
+            meeting.last_settlement, wallet,
         )  # fmt: skip
         if not is_paid:
             return False
@@ -85,6 +103,10 @@ def _trade_plainly(
     wallet += closing.wallet_change
     pnl = wallet - account.wallet
     account.wallet = wallet
+    n_trades = summary.wins + summary.losses
+    if n_trades < len(trades):
+        row = trades[n_trades]
+        _record_plainly(contract, terms, trial, leg, plan, peak, account, fee, funding, closing, pnl, row)
     book(summary, plan, fee + closing.fee, funding, pnl, leg.reason, leg.exit_index - peak.at)
     return True
 
@@ -117,9 +139,8 @@ def _refused(
 
 
 @jit_inline
-def _plan(field: Field, risk_fraction: float, peak: Record, account: Record, has_limits: bool) -> Plan:
+def _plan(field: Field, risk_fraction: float, peak: Record, lot: LotPrice, account: Record, has_limits: bool) -> Plan:
     """May a signal be traded at the opening quote after a peak, and how large?"""
-    lot = LotPrice(peak.lot_cost, peak.plain_lots)
     plan = entry.plan_entry_by_lot(field.contract, field.terms, risk_fraction, account.wallet, peak.mid, lot)
     if has_limits:
         limit = limited(field.terms, account, field.market.time_ms[peak.at + 1])
@@ -130,6 +151,57 @@ def _plan(field: Field, risk_fraction: float, peak: Record, account: Record, has
     return plan
 
 
+class Meeting(NamedTuple):
+    """A signal and what it means to every trial of a path: `met` is the signal after the leg's exit."""
+
+    peak: Record
+    lot: LotPrice
+    leg: Leg
+    met: int
+    first_settlement: int
+    last_settlement: int
+
+
+@jit_inline
+def _meeting(
+    field: Field, signals: Signals, trial: Trial, memory: NDArray[np.int32], path: Record, leverage: float, p: int
+) -> Meeting:
+    ground = field.ground
+    signal = signals.rows[path.row, p]
+    peak = ground.peaks[signal.peak]
+    leg = find_leg(field, trial, signal, peak, memory, path)
+    met = int(signals.place[path.row, ground.next_peak[leg.exit_index]])
+    first, last = 0, 0
+    if len(ground.settles_before) > 0:
+        first, last = field.market.funding_first[peak.at + 2], field.market.funding_first[leg.exit_index + 1]
+    return Meeting(peak, LotPrice(peak.lot_cost, peak.plain_lots, leverage), leg, met, first, last)
+
+
+@jit_inline
+def _meet(
+    field: Field, signals: Signals, trial: Trial, meeting: Meeting, row: int, risk_fraction: float, has_limits: bool,
+    account: Record, summary: Record, blocked: NDArray[np.int64], trades: NDArray[np.float64],
+) -> int:  # fmt: skip
+    """One flat trial at a signal; returns the signal it meets next."""
+    contract, terms, peaks = field.contract, field.terms, field.ground.peaks
+    peak, place = meeting.peak, signals.place
+    if peak.state == BEFORE_GAP:
+        blocked[_STREAM_GAP] += 1
+        return int(account.place) + 1
+    plan = _plan(field, risk_fraction, peak, meeting.lot, account, has_limits)
+    if plan.block != ALLOWED:
+        budget = account.wallet * min(risk_fraction, terms.max_available_frac)
+        end = account.place + 1 if has_limits else int(place[row, len(peaks)])
+        return _refused(
+            peaks, signals.rows, end, contract.min_lots, row, account.place, budget, plan.block, blocked
+        )  # fmt: skip
+    is_plain = not has_limits and meeting.leg.is_calm and plan.size.lots <= peak.plain_lots
+    if is_plain and _trade_plainly(field, trial, meeting, account, plan, summary, trades):
+        return meeting.met
+    last = _trade_alone(field, trial, meeting.leg.target, peak, account, plan, summary, trades)
+    return int(place[row, field.ground.next_peak[last]])
+
+
 @jit_inline
 def _run_path(
     field: Field, signals: Signals, risk_fractions: NDArray[np.float64], memory: NDArray[np.int32], path: Record,
@@ -138,46 +210,22 @@ def _run_path(
 ) -> None:  # fmt: skip
     """Run the trials of a path, a zeroed row of `summary` and `blocked` for each risk fraction."""
     trial = Trial(0, path.exit_type, 0.0, path.take_profit_pct, path.stop_loss_pct, path.max_hold_ms)
-    contract, terms, ground = field.contract, field.terms, field.ground
-    peaks, next_peak, funding_first = ground.peaks, ground.next_peak, field.market.funding_first
-    rows, place, row = signals.rows, signals.place, path.row
-    count = int(place[row, len(peaks)])
-    has_limits = has_limits_set(terms)
-    is_common = not has_limits and len(trades) == 0
+    count = int(signals.place[path.row, len(field.ground.peaks)])
+    leverage = lowest_tier_leverage(field.contract, field.terms)
+    has_limits = has_limits_set(field.terms)
     begin(accounts, start_wallet)
     p = 0
     while p < count:
-        signal = rows[row, p]
-        peak = peaks[signal.peak]
-        leg = find_leg(field, trial, signal, peak, memory, path)
-        met = int(place[row, next_peak[leg.exit_index]])
-        first_settlement, last_settlement = funding_first[peak.at + 2], funding_first[leg.exit_index + 1]
+        meeting = _meeting(field, signals, trial, memory, path, leverage, p)
         following = count
         for r in range(len(accounts)):
             account = accounts[r]
             if account.place == p:
                 k = path.first_trial + r * path.step
-                own = summary[k]
-                plan = _plan(field, risk_fractions[r], peak, account, has_limits)
-                if peak.state == BEFORE_GAP:
-                    blocked[k, _STREAM_GAP] += 1
-                    account.place = p + 1
-                elif plan.block != ALLOWED:
-                    budget = account.wallet * min(risk_fractions[r], terms.max_available_frac)
-                    end = p + 1 if has_limits else count
-                    account.place = _refused(
-                        peaks, rows, end, contract.min_lots, row, p, budget, plan.block, blocked[k]
-                    )
-                elif (
-                    is_common
-                    and leg.is_calm
-                    and plan.size.lots <= peak.plain_lots
-                    and _trade_plainly(field, leg, first_settlement, last_settlement, peak, account, plan, own)
-                ):
-                    account.place = met
-                else:
-                    last = _trade_alone(field, trial, leg.target, peak, account, plan, own, trades)
-                    account.place = int(place[row, next_peak[last]])
+                account.place = _meet(
+                    field, signals, trial, meeting, path.row, risk_fractions[r], has_limits, account, summary[k],
+                    blocked[k], trades,
+                )  # fmt: skip
             following = min(following, account.place)
         p = following
     for r in range(len(accounts)):

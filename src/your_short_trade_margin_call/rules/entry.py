@@ -9,7 +9,7 @@ from your_short_trade_margin_call.domain.words import BlockReason
 from your_short_trade_margin_call.rules.costs import notional
 from your_short_trade_margin_call.rules.grid import floor_step
 from your_short_trade_margin_call.rules.jit import jit, jit_inline
-from your_short_trade_margin_call.rules.sizing import LotPrice, Size, largest_size, lowest_tier_leverage
+from your_short_trade_margin_call.rules.sizing import LotPrice, Size, largest_size
 from your_short_trade_margin_call.rules.terms import Contract, Terms
 
 ALLOWED = -1
@@ -102,5 +102,5 @@ def plan_entry_by_lot(
     affordable = available * min(risk_fraction, terms.max_available_frac) / lot.cost_usdt
     if available <= DUST_USDT or not affordable <= lot.only_money:
         return plan_entry(contract, terms, risk_fraction, available, mid_ticks)
-    leverage = lowest_tier_leverage(contract, terms)
-    return _judged(contract, Size(floor_step(affordable), leverage, leverage < terms.leverage, False), mid_ticks)
+    size = Size(floor_step(affordable), lot.leverage, lot.leverage < terms.leverage, False)
+    return _judged(contract, size, mid_ticks)

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import NamedTuple, cast
+
+import numpy as np
 
 from your_short_trade_margin_call.rules.costs import notional
 from your_short_trade_margin_call.rules.grid import floor_step
 from your_short_trade_margin_call.rules.jit import jit, jit_inline
 from your_short_trade_margin_call.rules.margin import order_cost
 from your_short_trade_margin_call.rules.terms import TIER_LIMIT, TIER_MAX_LEVERAGE, Contract, Terms
+
+_NO_CAP = cast(int, np.int64(1 << 60))
 
 
 class Size(NamedTuple):
@@ -25,6 +29,7 @@ class LotPrice(NamedTuple):
 
     cost_usdt: float
     only_money: float
+    leverage: float
 
 
 @jit
@@ -52,7 +57,7 @@ def _largest(contract: Contract, terms: Terms, budget_usdt: float, mid_ticks: fl
 def largest_size(contract: Contract, terms: Terms, budget_usdt: float, mid_ticks: float) -> Size:
     """The size of an entry at the reference mid for a budget in USDT; 0 lots when nothing fits."""
     size = _largest(contract, terms, budget_usdt, mid_ticks, contract.max_lots)
-    free = _largest(contract, terms, budget_usdt, mid_ticks, 1 << 60)
+    free = _largest(contract, terms, budget_usdt, mid_ticks, _NO_CAP)
     return Size(size.lots, size.leverage, size.leverage_clamped, free.lots > size.lots)
 
 
@@ -80,6 +85,7 @@ def lot_price(contract: Contract, terms: Terms, mid_ticks: float) -> LotPrice:
     limit, and a higher tier, with the same leverage or less, affords no more.
     """
     mid = mid_ticks * contract.tick_size
-    cost = order_cost(mid, contract.lot_size, lowest_tier_leverage(contract, terms), terms.taker_fee_rate)
+    leverage = lowest_tier_leverage(contract, terms)
+    cost = order_cost(mid, contract.lot_size, leverage, terms.taker_fee_rate)
     allowed = contract.tiers[0, TIER_LIMIT] / (mid * contract.lot_size)
-    return LotPrice(cost, min(allowed, 1e15, float(contract.max_lots)))
+    return LotPrice(cost, min(allowed, 1e15, float(contract.max_lots)), leverage)
