@@ -62,7 +62,7 @@ test-all: ## The tests on Python 3.11, 3.12 and 3.13, as far as they are install
 	done
 
 .PHONY: bench
-bench: $(VENV)/.dev ## How fast the sweep, the backtest and the replay are here (ratios in one run)
+bench: $(VENV)/.dev ## How fast the sweep is here, into docs/performance.md (ARGS=--quick: a look, nothing written)
 	@PYTHONPATH=src:. $(PYTHON) -m benchmarks $(ARGS)
 
 .PHONY: parity

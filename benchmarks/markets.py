@@ -1,7 +1,7 @@
 """The markets of the benchmark: fixed, seeded, and wild enough that every path of the kernel is walked.
 
 The log price is a slow random walk, plus a deviation that reverts to it, both moved by volatility that clusters,
-plus a ramp of 45 % every 25,000 candles that a short does not survive and that takes as long as it lasts to fade.
+plus a ramp of 45 % every 25,000 candles that a short does not survive, and that fades again.
 """
 
 from __future__ import annotations
@@ -25,12 +25,13 @@ Floats = NDArray[np.float64]
 class BenchMarket:
     """What the generator is told; volatility is that of one candle."""
 
-    volatility: float = 0.0013
-    reversion_candles: float = 20.0
-    walk_share: float = 0.2
+    volatility: float = 0.0019
+    reversion_candles: float = 16.0
+    walk_share: float = 0.05
+    clustering: float = 0.2
     ramp: float = 0.45
     ramp_every: int = 25_000
-    ramp_candles: int = 1_500
+    ramp_candles: int = 250
     seed: int = 20_250_101
     price: float = 60_000.0
     tick: float = 0.1
@@ -65,7 +66,7 @@ def _log_price(market: BenchMarket, count: int) -> Floats:
     """The log of the price over the starting price at each step."""
     rng = np.random.Generator(np.random.PCG64(market.seed))
     noise = rng.standard_normal((YEAR, 1 + 2 * STEPS))[:count]
-    level = market.volatility * np.exp(0.4 * reverting(noise[:, 0], 0.0, 100.0) - 0.08)
+    level = market.volatility * np.exp(market.clustering * reverting(noise[:, 0], 0.0, 100.0) - market.clustering**2)
     scale = np.repeat(level, STEPS) / np.sqrt(STEPS)
     walk = np.cumsum(market.walk_share * scale * noise[:, 1 : 1 + STEPS].ravel())
     keep = np.exp(-1.0 / (market.reversion_candles * STEPS))
@@ -82,9 +83,10 @@ def _decaying(shocks: Floats, keep: float) -> Floats:
 
 
 def _ramps(market: BenchMarket, count: int) -> Floats:
-    """The log of the ramps: up within some candles, and back again until the next."""
+    """The log of the ramps: up within the last candles of each stretch, and back during the next."""
     place = np.arange(count) % market.ramp_every
-    rising = np.clip((place - (market.ramp_every - market.ramp_candles)) / market.ramp_candles, 0.0, 1.0)
-    faded = 1.0 - np.clip(place / (market.ramp_every - market.ramp_candles), 0.0, 1.0)
-    faded[: market.ramp_every] = 0.0
-    return np.log1p(market.ramp) * np.maximum(rising, faded)
+    begin = market.ramp_every - market.ramp_candles
+    rising = np.clip((place - begin) / market.ramp_candles, 0.0, 1.0)
+    fading = np.clip(1.0 - place / begin, 0.0, 1.0)
+    fading[: market.ramp_every] = 0.0
+    return np.log1p(market.ramp) * np.maximum(rising, fading)

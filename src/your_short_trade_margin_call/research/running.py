@@ -66,14 +66,16 @@ class Traced:
 # ---- all trials -------------------------------------------------------------------------------------
 
 
-def run_trials(field: Field, trials: Trials, start_wallet: float, progress: Progress | None = None) -> Iterator[Chunk]:
-    """Every trial of the grid, chunk by chunk.
+def run_trials(
+    field: Field, trials: Trials, start_wallet: float, progress: Progress | None = None, workers: int | None = None
+) -> Iterator[Chunk]:
+    """Every trial of the grid, chunk by chunk, on all cores or so many of them.
 
     An interruption (an error from `progress`, Ctrl-C) stops the kernels within milliseconds.
     """
     stop = np.zeros(1, dtype=np.bool_)
     done = 0
-    with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
+    with ThreadPoolExecutor(max_workers=workers or os.cpu_count() or 1) as pool:
         try:
             for lookbacks, take_profits in _chunks(trials):
                 chunk, parts = _split(field, trials, start_wallet, lookbacks, take_profits, stop)

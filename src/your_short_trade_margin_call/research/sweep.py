@@ -114,12 +114,13 @@ def run_sweep(
     trials: Trials,
     starting_balance: float,
     progress: Progress | None = None,
+    workers: int | None = None,
 ) -> Sweep:
-    """Try every parameter set, on all cores. An interruption (Ctrl-C) is honoured at once."""
+    """Try every parameter set, on all cores or so many of them. An interruption (Ctrl-C) is honoured at once."""
     ground = make_field(market, contract, terms, min(trials.highest_high_lookback))
     summary = np.zeros(len(trials), dtype=SUMMARY)
     blocked = np.zeros((len(trials), len(BlockReason)), dtype=np.int64)
-    for chunk in run_trials(ground, trials, starting_balance, progress):
+    for chunk in run_trials(ground, trials, starting_balance, progress, workers):
         summary[chunk.trials] = chunk.summary
         blocked[chunk.trials] = chunk.blocked
     columns = metric_columns(summary, np.full((len(trials), 2), np.nan), starting_balance)

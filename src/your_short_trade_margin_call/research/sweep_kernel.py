@@ -26,8 +26,10 @@ from your_short_trade_margin_call.research.curve_kernel import trace_equity
 from your_short_trade_margin_call.research.ground_kernel import (
     BEFORE_GAP,
     REJECTED,
+    Floor,
     Record,
     Signals,
+    first_at_or_below,
 )
 from your_short_trade_margin_call.research.hold_kernel import Held, Opened, Short, hold
 from your_short_trade_margin_call.research.path_kernel import Field, Leg, find_leg
@@ -65,6 +67,17 @@ def _trade_alone(
     closed_ms = market.time_ms[held.exit_index] + market.candle_ms
     remember(account, held.wallet, entry.after_trade(held.tally, held.wallet, pnl, closed_ms))
     return held.exit_index
+
+
+@jit
+def _stays_calm(
+    worst: Floor, contract: Contract, terms: Terms, trial: Trial, leg: Leg, plan: Plan, peak: Record
+) -> bool:
+    """Whether no guard of a position of this size comes near before its path leaves."""
+    size, first, end = plan.size, peak.at + 1, leg.exit_index + 1
+    guards = position.guards_of(contract, terms, size.lots, peak.entry, size.leverage, 0.0, trial.stop_loss_pct)
+    level = min(float(guards.stop), float(guards.liquidation))
+    return first_at_or_below(worst, first, end, -level) == end
 
 
 @jit
@@ -195,8 +208,10 @@ def _meet(
         return _refused(
             peaks, signals.rows, end, contract.min_lots, row, account.place, budget, plan.block, blocked
         )  # fmt: skip
-    is_plain = not has_limits and meeting.leg.is_calm and plan.size.lots <= peak.plain_lots
-    if is_plain and _trade_plainly(field, trial, meeting, account, plan, summary, trades):
+    is_plain = meeting.leg.is_calm and plan.size.lots <= peak.plain_lots
+    if not (is_plain or has_limits):
+        is_plain = _stays_calm(field.ground.worst, contract, terms, trial, meeting.leg, plan, peak)
+    if is_plain and not has_limits and _trade_plainly(field, trial, meeting, account, plan, summary, trades):
         return meeting.met
     last = _trade_alone(field, trial, meeting.leg.target, peak, account, plan, summary, trades)
     return int(place[row, field.ground.next_peak[last]])

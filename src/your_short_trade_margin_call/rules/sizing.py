@@ -33,31 +33,47 @@ class LotPrice(NamedTuple):
 
 
 @jit
-def _largest(contract: Contract, terms: Terms, budget_usdt: float, mid_ticks: float, cap_lots: int) -> Size:
-    """Largest quantity over the tiers, at most `cap_lots`."""
+def _largest(
+    contract: Contract, terms: Terms, budget_usdt: float, mid_ticks: float, cap_lots: int, is_usual: bool
+) -> Size:
+    """Largest quantity over the tiers, at most `cap_lots`; `quantity_clamped` says whether that bound any of them.
+
+    Where leverage never rises (`is_usual`), no tier above the first that money decides affords more.
+    """
     mid = mid_ticks * contract.tick_size
     best_lots = 0
     best_leverage = terms.leverage
+    is_capped = False
     floor_usdt = 0.0
+    known = 0.0
+    affordable = 0.0
     for tier in range(len(contract.tiers)):
         limit_usdt = contract.tiers[tier, TIER_LIMIT]
         leverage = min(terms.leverage, contract.max_leverage, contract.tiers[tier, TIER_MAX_LEVERAGE])
-        lot_cost = order_cost(mid, contract.lot_size, leverage, terms.taker_fee_rate)
-        affordable = budget_usdt / lot_cost
+        if leverage != known:
+            affordable = budget_usdt / order_cost(mid, contract.lot_size, leverage, terms.taker_fee_rate)
+            known = leverage
         allowed = limit_usdt / (mid * contract.lot_size)
-        lots = min(floor_step(min(affordable, allowed, 1e15)), cap_lots)
+        lots = floor_step(min(affordable, allowed, 1e15))
+        is_capped = is_capped or lots > cap_lots
+        lots = min(lots, cap_lots)
         if lots > best_lots and notional(contract, lots, mid_ticks) > floor_usdt:
             best_lots = lots
             best_leverage = leverage
+        if is_usual and affordable <= allowed:
+            break
         floor_usdt = limit_usdt
-    return Size(best_lots, best_leverage, best_leverage < terms.leverage, False)
+    return Size(best_lots, best_leverage, best_leverage < terms.leverage, is_capped)
 
 
 @jit
 def largest_size(contract: Contract, terms: Terms, budget_usdt: float, mid_ticks: float) -> Size:
     """The size of an entry at the reference mid for a budget in USDT; 0 lots when nothing fits."""
-    size = _largest(contract, terms, budget_usdt, mid_ticks, contract.max_lots)
-    free = _largest(contract, terms, budget_usdt, mid_ticks, _NO_CAP)
+    is_usual = leverage_never_rises(contract)
+    size = _largest(contract, terms, budget_usdt, mid_ticks, contract.max_lots, is_usual)
+    if not size.quantity_clamped:
+        return size
+    free = _largest(contract, terms, budget_usdt, mid_ticks, _NO_CAP, is_usual)
     return Size(size.lots, size.leverage, size.leverage_clamped, free.lots > size.lots)
 
 
