@@ -62,7 +62,7 @@ test-all: ## The tests on Python 3.11, 3.12 and 3.13, as far as they are install
 	done
 
 .PHONY: bench
-bench: $(VENV)/.dev ## How fast sweep, backtest, replay and live orders are here (ratios in one run)
+bench: $(VENV)/.dev ## How fast sweep and live orders are here, into docs/performance.md (ARGS=--quick: a look)
 	@PYTHONPATH=src:. $(PYTHON) -m benchmarks $(ARGS)
 	@PYTHONPATH=src:. $(PYTHON) -m benchmarks.latency
 

@@ -18,7 +18,8 @@ from your_short_trade_margin_call.market.candles import Candles
 from your_short_trade_margin_call.paths import Paths
 from your_short_trade_margin_call.reoptimizer import OptimizationLeftError, Reoptimizer, Schedule
 from your_short_trade_margin_call.research.backtest_engine import BacktestEngine
-from your_short_trade_margin_call.research.sweep import Progress, Sweep
+from your_short_trade_margin_call.research.running import Progress
+from your_short_trade_margin_call.research.sweep import Sweep
 from your_short_trade_margin_call.settings import ParameterGrid, Settings
 from your_short_trade_margin_call.trading.entries import params_as_dict
 

@@ -12,7 +12,7 @@ from your_short_trade_margin_call.adapters.system_clock import ScaledClock
 from your_short_trade_margin_call.exchange.faults import FaultPlan
 from your_short_trade_margin_call.exchange.replay_venue import ReplayVenue
 from your_short_trade_margin_call.exchange.simulated_exchange import SimulatedExchange
-from your_short_trade_margin_call.research.sweep import with_defaults
+from your_short_trade_margin_call.research.trials import with_defaults
 from your_short_trade_margin_call.rules.market_arrays import make_market
 from your_short_trade_margin_call.rules.terms import make_contract, make_terms
 from your_short_trade_margin_call.trading.live_trading_engine import LiveTradingEngine

@@ -18,7 +18,8 @@ from your_short_trade_margin_call.domain.words import BlockReason, ExitType
 from your_short_trade_margin_call.research.backtest_engine import BacktestEngine, BacktestResult
 from your_short_trade_margin_call.research.metrics import METRIC_COLUMNS
 from your_short_trade_margin_call.research.selection import rank
-from your_short_trade_margin_call.research.sweep import Sweep, grid_params, with_defaults
+from your_short_trade_margin_call.research.sweep import Sweep
+from your_short_trade_margin_call.research.trials import grid_params, with_defaults
 from your_short_trade_margin_call.settings import ParameterGrid, Settings
 
 WIDE = ParameterGrid(

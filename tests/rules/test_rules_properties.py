@@ -12,9 +12,10 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from tests.twin.walking_kernel import find_signals
 from your_short_trade_margin_call.domain.words import BlockReason, ExitType, TargetSource
 from your_short_trade_margin_call.market.candles import Candles
-from your_short_trade_margin_call.research.signal_kernel import find_signals, peak_ages
+from your_short_trade_margin_call.research.survey import tops_before
 from your_short_trade_margin_call.rules import costs, entry, grid, position, sizing
 from your_short_trade_margin_call.rules.market_arrays import MarketArrays, make_market
 from your_short_trade_margin_call.rules.signal import Levels, is_failed_peak, levels_before
@@ -225,18 +226,17 @@ def markets(draw: st.DrawFn) -> MarketArrays:
 
 
 @settings(deadline=None, max_examples=120)
-@given(markets())
-def test_the_age_of_a_peak_is_the_way_back_to_a_higher_one(market: MarketArrays) -> None:
-    high = market.high.tolist()
-    for i, age in enumerate(peak_ages(market.high).tolist()):
-        higher = [j for j in range(i) if high[j] > high[i]]
-        assert age == (i - higher[-1] if higher else i + 1)
+@given(markets(), st.integers(1, 12))
+def test_tops_are_the_highest_of_the_candles_before(market: MarketArrays, width: int) -> None:
+    high, tops = market.high.tolist(), tops_before(market.high, width).tolist()
+    assert all(math.isnan(top) for top in tops[:width])
+    assert tops[width:] == [max(high[i - width : i]) for i in range(width, len(high))]
 
 
 @settings(deadline=None, max_examples=120)
 @given(markets(), st.integers(1, 12))
 def test_signals_are_the_failed_new_peaks_of_unbroken_candles(market: MarketArrays, lookback: int) -> None:
-    found = find_signals(market, lookback, peak_ages(market.high))
+    found = find_signals(market, lookback)
     expected = []
     for i in range(lookback, len(market.high)):
         before = slice(i - lookback, i)

@@ -96,11 +96,11 @@ print(sell_fill(99.75, 0.0, 0.0), BlockReason.from_code(blocked))
 """
 
 
-def run(copy: Path, cache: Path) -> list[str]:
+def run(copy: Path, cache: Path, script: str = SCRIPT) -> list[str]:
     """A new process that compiles with the copy's rules, and its cache in `cache`."""
     environment = {**os.environ, "PYTHONPATH": str(copy.parent), "NUMBA_CACHE_DIR": str(cache)}
     done = subprocess.run(
-        [sys.executable, "-c", SCRIPT],
+        [sys.executable, "-c", script],
         env=environment,
         cwd=cache,
         capture_output=True,
@@ -134,3 +134,18 @@ def test_an_edit_in_another_file_reaches_a_kernel_that_was_kept(copy: Path, tmp_
     )
     assert run(copy, cache) == ["100", "cooldown"]
     assert kept <= set(cache.rglob("*.nb?"))
+
+
+LOADED = """
+import sys
+from your_short_trade_margin_call.rules.costs import sell_fill
+sell_fill(99.75, 0.0, 0.0)
+print("compiled" if "numba.np.linalg" in sys.modules else "loaded")
+"""
+
+
+def test_a_kept_kernel_loads_without_what_compiling_needs(copy: Path, tmp_path: Path) -> None:
+    """The second start is quick because numba's own library stays closed."""
+    cache = tmp_path / "cache"
+    cache.mkdir()
+    assert [run(copy, cache, LOADED) for _ in range(2)] == [["compiled"], ["loaded"]]

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from tests.tidy.sources import PACKAGE, modules
 
 LONGEST_FUNCTION = 55
-"""Lines, signature and docstring included. One is near it: the loop over signals in `trial_kernel.run_trial`."""
+"""Lines, signature and docstring included. One is near it: the loop over signals in `sweep_kernel`."""
 LONGEST_FILE = 450
-"""Lines. `trial_kernel.py` is near it: its parts are one walk through the candles."""
+"""Lines. `settings.py` and the engine's loop are the longest."""
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 Definition = Function | ast.ClassDef

@@ -100,7 +100,7 @@ def swept(screen: Screen, prepared: Prepared, run: Callable[[Report], Optimizati
 
 def _must_compile() -> bool:
     folder = vars(numba.config).get("CACHE_DIR")
-    return not folder or not any(Path(folder).rglob("*run_trials*.nbi"))
+    return not folder or not any(Path(folder).rglob("*run_paths*.nbi"))
 
 
 def show_optimization(screen: Screen, prepared: Prepared, optimization: Optimization, window: Candles) -> None:

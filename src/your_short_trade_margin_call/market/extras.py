@@ -271,7 +271,8 @@ def funding_offsets(candles: Candles) -> FundingOffsets:
         inside = candles.funding.between(int(opens[0]), int(opens[-1]))
         times, rates = inside.time_ms, inside.rate
     first = np.zeros(len(candles) + 1, dtype=np.int64)
-    first[1:] = np.searchsorted(times, opens, side="right")
+    if len(times):
+        first[1:] = np.searchsorted(times, opens, side="right")
     return FundingOffsets(times, rates, first)
 
 

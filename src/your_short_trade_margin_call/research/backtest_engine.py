@@ -14,20 +14,14 @@ from your_short_trade_margin_call.domain.trade_row import TRADE_COLUMNS, ClosedT
 from your_short_trade_margin_call.domain.words import ExitReason, TargetSource
 from your_short_trade_margin_call.market.candles import Candles
 from your_short_trade_margin_call.market.instruments import find_instrument
-from your_short_trade_margin_call.research import trial_kernel as kernel
+from your_short_trade_margin_call.research import account_kernel as books
 from your_short_trade_margin_call.research.metrics import Metrics, metric_columns, metrics_row
-from your_short_trade_margin_call.research.signal_kernel import find_signals, peak_ages
-from your_short_trade_margin_call.research.sweep import (
-    Progress,
-    Sweep,
-    blocked_by_reason,
-    grid_params,
-    run_sweep,
-    simulate,
-    with_defaults,
-)
+from your_short_trade_margin_call.research.running import Progress, trace
+from your_short_trade_margin_call.research.survey import make_field
+from your_short_trade_margin_call.research.sweep import Sweep, blocked_by_reason, run_sweep
+from your_short_trade_margin_call.research.trials import grid_params, only_trial, with_defaults
 from your_short_trade_margin_call.rules.market_arrays import MarketArrays, make_market
-from your_short_trade_margin_call.rules.terms import NO_PRICE, Contract, Terms, make_contract, make_terms, make_trial
+from your_short_trade_margin_call.rules.terms import NO_PRICE, Contract, Terms, make_contract, make_terms
 from your_short_trade_margin_call.settings import ParameterGrid, Settings
 
 if TYPE_CHECKING:
@@ -90,7 +84,7 @@ class BacktestEngine:
             TooFewCandlesError: not enough candles for the longest lookback.
         """
         params = grid_params(grid or ParameterGrid(), self.settings)
-        _require_candles(candles, max(p.highest_high_lookback for p in params))
+        _require_candles(candles, max(params.highest_high_lookback))
         market, contract, terms = self._inputs(candles)
         return run_sweep(market, contract, terms, params, self.settings.starting_balance, progress)
 
@@ -103,17 +97,15 @@ class BacktestEngine:
         params = with_defaults(params, self.settings)
         _require_candles(candles, params.highest_high_lookback)
         market, contract, terms = self._inputs(candles)
-        signals = find_signals(market, params.highest_high_lookback, peak_ages(market.high))
         start = self.settings.starting_balance
-        trial = make_trial(params)
-        summary, blocked, trades, equity = simulate(
-            market, contract, terms, trial.lookback, signals, [trial], start, keep_trades=True
-        )
-        metrics = metrics_row(metric_columns(summary, start), 0)
+        trial = only_trial(params)
+        field = make_field(market, contract, terms, params.highest_high_lookback)
+        made = trace(field, trial, np.zeros(1, dtype=np.int64), start, keep_equity=True)
+        metrics = metrics_row(metric_columns(made.summary, made.curves, start), 0)
         instrument = self.instrument(candles.symbol)
-        rows = tuple(_trade_row(trades[k], candles.time_ms, instrument, start) for k in range(metrics.trades))
+        rows = tuple(_trade_row(made.trades[k], candles.time_ms, instrument, start) for k in range(metrics.trades))
         facts = self.facts(candles, any(_met_the_ladder(row, instrument) for row in rows))
-        return BacktestResult(params, metrics, equity, blocked_by_reason(blocked[0]), rows, facts)
+        return BacktestResult(params, metrics, made.equity, blocked_by_reason(made.blocked[0]), rows, facts)
 
     def facts(self, candles: Candles, met_the_ladder: bool = False) -> dict[str, Any]:
         """What a result on these candles rests on, for artefacts and the screen."""
@@ -151,7 +143,7 @@ def _trade_row(
     raw: NDArray[np.float64], time_ms: NDArray[np.int64], instrument: Instrument, start: float
 ) -> dict[str, Any]:
     """A kernel's trade row in USDT, base coin and UTC ms."""
-    trade = dict(zip(kernel.TRADE_COLUMNS, raw.tolist(), strict=True))
+    trade = dict(zip(books.TRADE_COLUMNS, raw.tolist(), strict=True))
     margin_call = trade["margin_call_ticks"]
     closed = ClosedTrade(
         entry_time=int(time_ms[int(trade["entry_index"])]),

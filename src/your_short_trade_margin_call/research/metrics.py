@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from your_short_trade_margin_call.research.trial_kernel import SUMMARY_COLUMNS
+from your_short_trade_margin_call.research.account_kernel import SUMMARY
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -84,9 +84,14 @@ class Metrics:
         return asdict(self)
 
 
-def metric_columns(summary: NDArray[np.float64], starting_balance: float) -> dict[str, NDArray[np.float64]]:
-    """Columns of METRIC_COLUMNS for kernel summaries float64[trials, SUMMARY_COLUMNS]; NaN is "none"."""
-    raw = {name: summary[:, k] for k, name in enumerate(SUMMARY_COLUMNS)}
+def metric_columns(
+    summary: NDArray[np.void], curves: NDArray[np.float64], starting_balance: float
+) -> dict[str, NDArray[np.float64]]:
+    """Columns of METRIC_COLUMNS for kernel summaries (SUMMARY, one a trial); NaN is "none".
+
+    `curves` float64[trials, 2] holds drawdown (a fraction) and Sharpe, NaN where they were not traced.
+    """
+    raw = {name: summary[name].astype(np.float64) for name in SUMMARY.names or ()}
     to_percent = 100.0 / starting_balance
     trades = raw["wins"] + raw["losses"]
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -102,7 +107,8 @@ def metric_columns(summary: NDArray[np.float64], starting_balance: float) -> dic
         "avg_loss": avg_loss,
         "win_rate": win_rate,
         "rr_ratio": rr_ratio,
-        "drawdown": raw["drawdown"] * 100.0,
+        "drawdown": curves[:, 0] * 100.0,
+        "sharpe": curves[:, 1],
         "trades": trades,
     }
     return {name: made[name] if name in made else raw[name] for name in METRIC_COLUMNS}

@@ -1,12 +1,9 @@
-"""Every parameter set of a grid over the same candles, on all cores."""
+"""Every parameter set of a grid over the same candles: the table of all, the best of them."""
 
 from __future__ import annotations
 
-import itertools
-import os
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor, as_completed
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -14,32 +11,45 @@ import numpy as np
 
 from your_short_trade_margin_call.domain.params import StrategyParams
 from your_short_trade_margin_call.domain.words import BlockReason
-from your_short_trade_margin_call.research import trial_kernel as kernel
+from your_short_trade_margin_call.research.account_kernel import SUMMARY
 from your_short_trade_margin_call.research.metrics import COUNTS, Metrics, metric_columns, metrics_row
+from your_short_trade_margin_call.research.path_kernel import Field
+from your_short_trade_margin_call.research.running import Progress, run_trials, trace
 from your_short_trade_margin_call.research.selection import rank
-from your_short_trade_margin_call.research.signal_kernel import Signals, find_signals, peak_ages
+from your_short_trade_margin_call.research.survey import make_field
+from your_short_trade_margin_call.research.trials import AXES, Trials
 from your_short_trade_margin_call.rules.market_arrays import MarketArrays
-from your_short_trade_margin_call.rules.terms import Contract, Terms, Trial, make_trial
-from your_short_trade_margin_call.settings import ParameterGrid, Settings
+from your_short_trade_margin_call.rules.terms import Contract, Terms
 
 if TYPE_CHECKING:
     import polars
     from numpy.typing import NDArray
 
-Progress = Callable[[int, int], None]
-"""Called with (trials done, trials in all)."""
+    Floats = NDArray[np.float64]
+    Integers = NDArray[np.int64]
 
-_CHUNK = 256
+TOP_ROWS = 20
+"""The table gives drawdown and Sharpe for so many of its first rows at least, and for those that tie with the last."""
+TRACED_CANDLES = 5_000_000
+"""It gives them for all rows where trials times candles are no more than this."""
+
+Trace = Callable[["Integers"], "Floats"]
+"""Drawdown (a fraction) and Sharpe of the trials of these numbers, a row each."""
 
 
 @dataclass(frozen=True)
 class Sweep:
-    """All trials of a grid, in grid order, with their results."""
+    """All trials of a grid, in grid order, with their results.
 
-    params: tuple[StrategyParams, ...]
-    columns: dict[str, NDArray[np.float64]]
-    blocked: NDArray[np.int64]
-    order: NDArray[np.int64]
+    Drawdown and Sharpe need every candle. They are there for the best trials (`order[0]` and what ties with it, in
+    `table` the first TOP_ROWS), and for all of them in a small sweep; elsewhere they are NaN, in the table null.
+    """
+
+    params: Trials
+    columns: dict[str, Floats]
+    blocked: Integers
+    order: Integers
+    _trace: Trace = field(repr=False, compare=False)
 
     @property
     def trials(self) -> int:
@@ -62,157 +72,83 @@ class Sweep:
 
     @cached_property
     def table(self) -> polars.DataFrame:
-        """One row a trial, best first: parameters, metrics, blocked trades by reason."""
+        """One row a trial, best first: parameters, metrics, blocked trades by reason.
+
+        Drawdown and Sharpe are null where they were not reckoned; rows of equal profit without a drawdown stand
+        below those with one, in grid order.
+        """
         import polars as pl
 
+        columns = dict(self.columns)
+        columns["drawdown"], columns["sharpe"] = with_curves(columns, self._trace, TOP_ROWS)
+        order = rank(columns["pnl_pct"], columns["drawdown"])
         data: dict[str, Any] = {
-            "highest_high_lookback": [p.highest_high_lookback for p in self.params],
-            "exit_type": [str(p.exit_type) for p in self.params],
-            "risk_fraction": [p.risk_fraction for p in self.params],
-            "take_profit_pct": [p.take_profit_pct for p in self.params],
-            "stop_loss_pct": pl.Series([p.stop_loss_pct for p in self.params], dtype=pl.Float64),
-            "max_hold_ms": pl.Series([p.max_hold_ms for p in self.params], dtype=pl.Int64),
-            **self.columns,
-            **{f"blocked_{reason}": self.blocked[:, reason.code] for reason in BlockReason},
+            **self._parameters(order),
+            **{name: pl.Series(column[order], nan_to_null=True) for name, column in columns.items()},
+            **{f"blocked_{reason}": self.blocked[order, reason.code] for reason in BlockReason},
         }
-        frame = pl.DataFrame(data).with_columns(pl.col("rr_ratio").fill_nan(None))
-        frame = frame.with_columns(pl.col(name).cast(pl.Int64) for name in COUNTS)
-        return frame[self.order]
+        return pl.DataFrame(data).with_columns(pl.col(name).cast(pl.Int64) for name in COUNTS)
+
+    def _parameters(self, rows: Integers) -> dict[str, Any]:
+        """The columns of the parameters of some trials."""
+        import polars as pl
+
+        places = np.unravel_index(rows, self.params.shape)
+        types = (pl.Int64, pl.String, pl.Float64, pl.Float64, pl.Float64, pl.Int64)
+        axes = (getattr(self.params, name) for name in AXES)
+        return {
+            name: pl.Series([str(x) if name == "exit_type" else x for x in axis], dtype=dtype)[place]
+            for name, axis, dtype, place in zip(AXES, axes, types, places, strict=True)
+        }
 
 
-def blocked_by_reason(counts: NDArray[np.int64]) -> dict[str, int]:
+def blocked_by_reason(counts: Integers) -> dict[str, int]:
     """Counts by BlockReason code as a dictionary of those that occurred."""
     return {str(reason): int(counts[reason.code]) for reason in BlockReason if counts[reason.code]}
-
-
-def grid_params(grid: ParameterGrid, settings: Settings) -> tuple[StrategyParams, ...]:
-    """The grid's parameter sets in grid order; a stop-loss or longest hold it leaves open is the settings'."""
-    axes = itertools.product(
-        grid.highest_high_lookback,
-        grid.exit_type,
-        grid.risk_fraction,
-        grid.take_profit_pct,
-        grid.stop_loss_pct,
-        grid.max_hold,
-    )
-    return tuple(with_defaults(StrategyParams(*values), settings) for values in axes)
-
-
-def with_defaults(params: StrategyParams, settings: Settings) -> StrategyParams:
-    """`params`, with the settings' stop-loss and longest hold where it has none of its own."""
-    stop = settings.stop_loss_pct if params.stop_loss_pct is None else params.stop_loss_pct
-    hold = settings.max_hold if params.max_hold_ms is None else params.max_hold_ms
-    return StrategyParams(
-        params.highest_high_lookback, params.exit_type, params.risk_fraction, params.take_profit_pct, stop, hold
-    )
 
 
 def run_sweep(
     market: MarketArrays,
     contract: Contract,
     terms: Terms,
-    params: tuple[StrategyParams, ...],
+    trials: Trials,
     starting_balance: float,
     progress: Progress | None = None,
+    workers: int | None = None,
 ) -> Sweep:
-    """Try every parameter set. Kernels release the GIL: threads share the candles, nothing is copied.
-
-    An interruption (Ctrl-C) is honoured between chunks of trials.
-    """
-    summary = np.zeros((len(params), kernel.N_SUMMARY_COLUMNS), dtype=np.float64)
-    blocked = np.zeros((len(params), len(BlockReason)), dtype=np.int64)
-    trials = [make_trial(p) for p in params]
-    done = 0
-    with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
-        pending = _submit(pool, market, contract, terms, trials, starting_balance, summary, blocked)
-        try:
-            for future in as_completed(pending):
-                done += future.result()
-                if progress is not None:
-                    progress(done, len(params))
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
-    columns = metric_columns(summary, starting_balance)
-    return Sweep(params, columns, blocked, rank(columns["pnl_pct"], columns["drawdown"]))
-
-
-def _submit(
-    pool: ThreadPoolExecutor,
-    market: MarketArrays,
-    contract: Contract,
-    terms: Terms,
-    trials: list[Trial],
-    starting_balance: float,
-    summary: NDArray[np.float64],
-    blocked: NDArray[np.int64],
-) -> list[Future[int]]:
-    ages = peak_ages(market.high)
-    futures = []
-    for lookback, rows in _by_lookback(trials):
-        signals = find_signals(market, lookback, ages)
-        for chunk in (rows[k : k + _CHUNK] for k in range(0, len(rows), _CHUNK)):
-            chosen = [trials[row] for row in chunk]
-            run = _chunk_runner(market, contract, terms, lookback, signals, chosen, starting_balance)
-            futures.append(pool.submit(run, np.array(chunk), summary, blocked))
-    return futures
-
-
-def _by_lookback(trials: list[Trial]) -> Iterator[tuple[int, list[int]]]:
-    rows: dict[int, list[int]] = {}
-    for row, trial in enumerate(trials):
-        rows.setdefault(trial.lookback, []).append(row)
-    return iter(rows.items())
-
-
-def _chunk_runner(
-    market: MarketArrays,
-    contract: Contract,
-    terms: Terms,
-    lookback: int,
-    signals: Signals,
-    trials: list[Trial],
-    starting_balance: float,
-) -> Callable[[NDArray[np.int64], NDArray[np.float64], NDArray[np.int64]], int]:
-    def run(rows: NDArray[np.int64], summary: NDArray[np.float64], blocked: NDArray[np.int64]) -> int:
-        part, stopped, _, _ = simulate(market, contract, terms, lookback, signals, trials, starting_balance)
-        summary[rows] = part
-        blocked[rows] = stopped
-        return len(rows)
-
-    return run
-
-
-def simulate(
-    market: MarketArrays,
-    contract: Contract,
-    terms: Terms,
-    lookback: int,
-    signals: Signals,
-    trials: list[Trial],
-    starting_balance: float,
-    keep_trades: bool = False,
-) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]:
-    """Run trials that share a lookback: summaries, blocked counts, and trades and equity if kept."""
-    summary = np.zeros((len(trials), kernel.N_SUMMARY_COLUMNS), dtype=np.float64)
+    """Try every parameter set, on all cores or so many of them. An interruption (Ctrl-C) is honoured at once."""
+    ground = make_field(market, contract, terms, min(trials.highest_high_lookback))
+    summary = np.zeros(len(trials), dtype=SUMMARY)
     blocked = np.zeros((len(trials), len(BlockReason)), dtype=np.int64)
-    trades = np.zeros((len(signals.at) if keep_trades else 0, kernel.N_TRADE_COLUMNS), dtype=np.float64)
-    equity = np.zeros(len(market.time_ms) if keep_trades else 0, dtype=np.float64)
-    kernel.run_trials(
-        market,
-        contract,
-        terms,
-        lookback,
-        signals,
-        np.array([t.exit_type for t in trials], dtype=np.int64),
-        np.array([t.risk_fraction for t in trials], dtype=np.float64),
-        np.array([t.take_profit_pct for t in trials], dtype=np.float64),
-        np.array([t.stop_loss_pct for t in trials], dtype=np.float64),
-        np.array([t.max_hold_ms for t in trials], dtype=np.int64),
-        starting_balance,
-        summary,
-        blocked,
-        trades,
-        equity,
-    )
-    return summary, blocked, trades, equity
+    for chunk in run_trials(ground, trials, starting_balance, progress, workers):
+        summary[chunk.trials] = chunk.summary
+        blocked[chunk.trials] = chunk.blocked
+    columns = metric_columns(summary, np.full((len(trials), 2), np.nan), starting_balance)
+    is_small = len(trials) * len(market.time_ms) <= TRACED_CANDLES
+    tracer = _tracer(ground, trials, starting_balance)
+    columns["drawdown"], columns["sharpe"] = with_curves(columns, tracer, len(trials) if is_small else 1)
+    return Sweep(trials, columns, blocked, rank(columns["pnl_pct"], columns["drawdown"]), tracer)
+
+
+def _tracer(ground: Field, trials: Trials, start_wallet: float) -> Trace:
+    def curves(numbers: Integers) -> Floats:
+        return trace(ground, trials, numbers, start_wallet).curves
+
+    return curves
+
+
+def with_curves(columns: dict[str, Floats], tracer: Trace, top: int) -> tuple[Floats, Floats]:
+    """Drawdown in percent and Sharpe, reckoned for the `top` most profitable trials and all that tie with the last.
+
+    Those that are there already stay, and a trial without trades has none of either.
+    """
+    pnl, trades = columns["pnl_pct"], columns["trades"]
+    drawdown, sharpe = columns["drawdown"].copy(), columns["sharpe"].copy()
+    drawdown[trades == 0] = sharpe[trades == 0] = 0.0
+    last = np.partition(pnl, len(pnl) - top)[len(pnl) - top] if top < len(pnl) else -np.inf
+    wanted = np.flatnonzero((pnl >= last) & np.isnan(drawdown))
+    if len(wanted):
+        curves = tracer(wanted)
+        drawdown[wanted] = curves[:, 0] * 100.0
+        sharpe[wanted] = curves[:, 1]
+    return drawdown, sharpe

@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+from numpy.typing import NDArray
+
 from your_short_trade_margin_call.rules.jit import jit, jit_inline
 
 STEP_TOLERANCE = 1e-9
@@ -24,6 +27,13 @@ def snap(steps: float) -> float:
     if abs(steps - nearest) <= max(STEP_TOLERANCE, 8.9e-16 * abs(steps)):
         return nearest
     return steps
+
+
+@jit
+def snap_prices(prices: NDArray[np.float64], step: float, steps: NDArray[np.float64]) -> None:
+    """Fill `steps` with prices as numbers of steps; what lies between two steps, or is NaN, stays as it is."""
+    for k in range(len(prices)):
+        steps[k] = snap(prices[k] / step)
 
 
 @jit_inline

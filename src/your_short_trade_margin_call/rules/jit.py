@@ -10,11 +10,13 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable
+from functools import cached_property
 from pathlib import Path
-from typing import TypeVar, cast
+from typing import Any, TypeVar, cast
 
 import numba
 import platformdirs
+from numba.core.caching import FunctionCache
 
 _PACKAGE = Path(__file__).resolve().parent.parent
 _KERNEL_SOURCES = ("rules/*.py", "research/*kernel*.py", "domain/words.py")
@@ -48,9 +50,43 @@ if _FOLDER is not None:
     numba.config.CACHE_DIR = str(_FOLDER)  # type: ignore[attr-defined]  # set at run time
 
 
+class _KeptKernels:
+    """Numba's cache on disk for one function, opened when the function is first called.
+
+    A kernel found there is loaded without what only compiling needs: all implementations numba has, and its memory
+    manager, which our kernels do without. That is a good part of the time a small program takes to start. A
+    compiler that does start loads them itself.
+    """
+
+    def __init__(self, function: Any) -> None:
+        self._function = function
+
+    @cached_property
+    def _file(self) -> Any:
+        return FunctionCache(self._function)  # type: ignore[no-untyped-call]  # numba has no types here
+
+    @property
+    def cache_path(self) -> Any:
+        """The folder of the kernel."""
+        return self._file.cache_path
+
+    def load_overload(self, sig: Any, target_context: Any) -> Any:
+        """The compiled kernel for a signature, or None."""
+        with self._file._guard_against_spurious_io_errors():
+            return self._file._load_overload(sig, target_context)
+
+    def save_overload(self, sig: Any, data: Any) -> None:
+        """Keep a compiled kernel."""
+        self._file.save_overload(sig, data)
+
+
 def jit(function: Function) -> Function:
-    """Compile `function` on first call: no Python objects, no GIL, IEEE arithmetic, kept on disk."""
-    return cast(Function, numba.njit(cache=_FOLDER is not None, nogil=True, error_model="numpy")(function))
+    """Compile `function` on first call: no Python objects, no GIL, IEEE arithmetic, kept on disk.
+
+    It counts no references, so it may look at arrays and fill them, but not make any. Counting those of a market at
+    every call would cost more than the calls, and threads would wait for each other's counters.
+    """
+    return _compiled(function)
 
 
 def jit_inline(function: Function) -> Function:
@@ -60,5 +96,12 @@ def jit_inline(function: Function) -> Function:
     saves about a third of the first start (docs/decisions/0007). They compile by themselves too, when
     Python calls them.
     """
-    compiler = numba.njit(cache=_FOLDER is not None, nogil=True, error_model="numpy", inline="always")
-    return cast(Function, compiler(function))
+    return _compiled(function, inline="always")
+
+
+def _compiled(function: Function, **options: Any) -> Function:
+    wanted: dict[str, Any] = {"nogil": True, "error_model": "numpy", "_nrt": False, **options}
+    kernel: Any = numba.njit(**wanted)(function)
+    if _FOLDER is not None:
+        kernel._cache = _KeptKernels(function)
+    return cast(Function, kernel)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -92,5 +93,7 @@ def _minutes(candles: Candles, tick_size: float) -> tuple[Floats, Floats, bool]:
 def _run_length(time_ms: Integers) -> Integers:
     """1, 2, 3, ... restarting after every gap."""
     place = np.arange(len(time_ms), dtype=np.int64)
-    starts = np.concatenate(([True], np.diff(time_ms) != CANDLE_MS)) if len(time_ms) else np.zeros(0, bool)
-    return place - np.maximum.accumulate(np.where(starts, place, 0)) + 1
+    after_gap = np.flatnonzero(np.diff(time_ms) != CANDLE_MS) + 1
+    for start, end in pairwise([*after_gap.tolist(), len(time_ms)]):
+        place[start:end] -= start
+    return place + 1

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from your_short_trade_margin_call.rules.grid import snap
+from your_short_trade_margin_call.rules.grid import snap, snap_prices
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -135,10 +135,9 @@ def luck_key(seed: int, symbol: str) -> np.uint64:
 
 def to_ticks(prices: NDArray[np.float64], tick_size: float) -> NDArray[np.float64]:
     """Prices in USDT as ticks; within 1e-9 of a tick they are whole, else they stay between two."""
-    steps = np.asarray(prices, dtype=np.float64) / tick_size
-    nearest = np.floor(steps + 0.5)
-    tolerance = np.maximum(1e-9, 8.9e-16 * np.abs(steps))
-    return np.where(np.abs(steps - nearest) <= tolerance, nearest, steps)
+    steps = np.empty(prices.shape, dtype=np.float64)
+    snap_prices(np.ascontiguousarray(prices, dtype=np.float64).ravel(), tick_size, steps.ravel())
+    return steps
 
 
 def price_to_ticks(price: float, tick_size: float) -> float:

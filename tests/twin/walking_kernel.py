@@ -1,7 +1,7 @@
-"""One trial over recorded candles, compiled: jump from signal to signal, walk only while a short is open.
+"""The walking twin: one trial, candle after candle while a short is open, compiled.
 
-Everything that decides anything is a function of ``rules/``; this file only orders them in time, as
-DESIGN 3 does ("order of things at a candle boundary"). Its slow twin lives in the tests.
+It is the plain reading of the order of things, with the product's own rules and floats: what the product jumps to,
+this walks to, so that both must agree to the last bit. The slow twin beside it is the judge of the rules themselves.
 """
 
 from __future__ import annotations
@@ -9,18 +9,19 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
+import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from your_short_trade_margin_call.domain.params import StrategyParams
 from your_short_trade_margin_call.domain.words import BlockReason, ExitReason
-from your_short_trade_margin_call.research.signal_kernel import Signals
 from your_short_trade_margin_call.rules import candle_path, costs, entry, luck, position
 from your_short_trade_margin_call.rules.entry import ALLOWED, Tally
 from your_short_trade_margin_call.rules.jit import jit, jit_inline
 from your_short_trade_margin_call.rules.market_arrays import MarketArrays
 from your_short_trade_margin_call.rules.position import Closing, Guards, Target
-from your_short_trade_margin_call.rules.signal import Levels
-from your_short_trade_margin_call.rules.terms import Contract, Terms, Trial
+from your_short_trade_margin_call.rules.signal import Levels, is_failed_peak, levels_before
+from your_short_trade_margin_call.rules.terms import Contract, Terms, Trial, make_trial
 
 _POSITION_OPEN = BlockReason.POSITION_OPEN.code
 _ORDER_REJECTED = BlockReason.ORDER_REJECTED.code
@@ -73,6 +74,36 @@ SUMMARY_COLUMNS = (
 N_SUMMARY_COLUMNS = len(SUMMARY_COLUMNS)
 
 
+class Signals(NamedTuple):
+    """All signals of one lookback: candle indices and the levels before them, in ticks."""
+
+    at: NDArray[np.int64]
+    highest_low: NDArray[np.float64]
+    lowest_high: NDArray[np.float64]
+
+
+@numba.njit(error_model="numpy")
+def find_signals(market: MarketArrays, lookback: int) -> Signals:
+    """Every failed new peak of one lookback, oldest first."""
+    n = len(market.time_ms)
+    index = np.empty(n, dtype=np.int64)
+    highest_low = np.empty(n, dtype=np.float64)
+    lowest_high = np.empty(n, dtype=np.float64)
+    found = 0
+    for i in range(lookback, n):
+        if market.run_length[i] <= lookback:
+            continue
+        if market.close[i] >= market.open[i]:
+            continue
+        levels = levels_before(market.high, market.low, i, lookback)
+        if is_failed_peak(market.open[i], market.high[i], market.close[i], levels.highest_high):
+            index[found] = i
+            highest_low[found] = levels.highest_low
+            lowest_high[found] = levels.lowest_high
+            found += 1
+    return Signals(index[:found].copy(), highest_low[:found].copy(), lowest_high[:found].copy())
+
+
 class Curve(NamedTuple):
     """What drawdown and Sharpe need of the equity curve, carried candle by candle."""
 
@@ -81,6 +112,15 @@ class Curve(NamedTuple):
     drawdown: float
     sum_returns: float
     sum_squares: float
+
+
+class Walked(NamedTuple):
+    """A walked trial: SUMMARY_COLUMNS by name, blocked counts, rows of TRADE_COLUMNS, equity at each close."""
+
+    summary: dict[str, float]
+    blocked: NDArray[np.int64]
+    trades: NDArray[np.float64]
+    equity: NDArray[np.float64]
 
 
 class Opened(NamedTuple):
@@ -437,3 +477,32 @@ def run_trials(
     for k in range(len(exit_type)):
         trial = Trial(lookback, exit_type[k], risk_fraction[k], take_profit_pct[k], stop_loss_pct[k], max_hold_ms[k])
         run_trial(market, contract, terms, trial, signals, start_wallet, summary[k], blocked[k], trades, equity)
+
+
+def walk(market: MarketArrays, contract: Contract, terms: Terms, params: StrategyParams, start_wallet: float) -> Walked:
+    """Walk one trial."""
+    trial = make_trial(params)
+    signals = find_signals(market, trial.lookback)
+    summary = np.zeros((1, N_SUMMARY_COLUMNS))
+    blocked = np.zeros((1, len(BlockReason)), dtype=np.int64)
+    trades = np.zeros((len(signals.at), N_TRADE_COLUMNS))
+    equity = np.zeros(len(market.time_ms))
+    run_trials(
+        market,
+        contract,
+        terms,
+        trial.lookback,
+        signals,
+        np.array([trial.exit_type]),
+        np.array([trial.risk_fraction]),
+        np.array([trial.take_profit_pct]),
+        np.array([trial.stop_loss_pct]),
+        np.array([trial.max_hold_ms]),
+        start_wallet,
+        summary,
+        blocked,
+        trades,
+        equity,
+    )
+    row = dict(zip(SUMMARY_COLUMNS, summary[0].tolist(), strict=True))
+    return Walked(row, blocked[0], trades[: int(row["wins"] + row["losses"])], equity)

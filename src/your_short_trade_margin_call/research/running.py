@@ -1,0 +1,200 @@
+"""Running the trials of a grid over one market: in chunks of bounded size, each on all cores.
+
+Kernels release the GIL: threads share the candles and what is known about them, nothing is copied.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from your_short_trade_margin_call.domain.words import BlockReason
+from your_short_trade_margin_call.research.account_kernel import ACCOUNT, N_TRADE_COLUMNS, SUMMARY
+from your_short_trade_margin_call.research.ground_kernel import Signals
+from your_short_trade_margin_call.research.path_kernel import PATH, UNKNOWN, Field
+from your_short_trade_margin_call.research.survey import signals_of
+from your_short_trade_margin_call.research.sweep_kernel import run_paths
+from your_short_trade_margin_call.research.trials import Trials
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Integers = NDArray[np.int64]
+    Floats = NDArray[np.float64]
+
+Progress = Callable[[int, int], None]
+"""Called with (trials done, trials in all)."""
+
+MOST_LOOKBACKS = 32
+MOST_TAKE_PROFITS = 256
+MOST_TRIALS = 65_536
+"""What one chunk holds at most of each (one value of an axis at least)."""
+
+_PART = 2_048
+"""Trials that a worker takes at once, in large grids: a fraction of a second."""
+_PARTS = 8
+"""Parts that a chunk has at least."""
+
+
+class Chunk(NamedTuple):
+    """Results of some trials: their numbers in grid order, and a row of each table for each of them."""
+
+    trials: Integers
+    summary: NDArray[np.void]
+    blocked: Integers
+
+
+@dataclass(frozen=True)
+class Traced:
+    """Trials run one by one with their curves: drawdown (a fraction) and Sharpe in `curves`.
+
+    `trades` and `equity` are those of the last one.
+    """
+
+    summary: NDArray[np.void]
+    blocked: Integers
+    curves: Floats
+    trades: Floats
+    equity: Floats
+
+
+# ---- all trials -------------------------------------------------------------------------------------
+
+
+def run_trials(
+    field: Field, trials: Trials, start_wallet: float, progress: Progress | None = None, workers: int | None = None
+) -> Iterator[Chunk]:
+    """Every trial of the grid, chunk by chunk, on all cores or so many of them.
+
+    An interruption (an error from `progress`, Ctrl-C) stops the kernels within milliseconds.
+    """
+    stop = np.zeros(1, dtype=np.bool_)
+    done = 0
+    with ThreadPoolExecutor(max_workers=workers or os.cpu_count() or 1) as pool:
+        try:
+            for lookbacks, take_profits in _chunks(trials):
+                chunk, parts = _split(field, trials, start_wallet, lookbacks, take_profits, stop)
+                for future in as_completed([pool.submit(part) for part in parts]):
+                    done += future.result()
+                    if progress is not None:
+                        progress(done, len(trials))
+                yield chunk
+        except BaseException:
+            stop[0] = True
+            pool.shutdown(wait=True, cancel_futures=True)
+            raise
+
+
+def _chunks(trials: Trials) -> Iterator[tuple[range, range]]:
+    """Places on the axes of lookback and take-profit, so that no chunk is too large."""
+    n_lookbacks, _, _, n_take_profits, _, _ = trials.shape
+    others = len(trials) // (n_lookbacks * n_take_profits)
+    width = min(n_take_profits, MOST_TAKE_PROFITS, max(1, MOST_TRIALS // others))
+    height = min(n_lookbacks, MOST_LOOKBACKS, max(1, MOST_TRIALS // (others * width)))
+    for i in range(0, n_lookbacks, height):
+        for t in range(0, n_take_profits, width):
+            yield range(i, min(i + height, n_lookbacks)), range(t, min(t + width, n_take_profits))
+
+
+def _split(
+    field: Field, trials: Trials, start_wallet: float, lookbacks: range, take_profits: range, stop: NDArray[np.bool_]
+) -> tuple[Chunk, list[Callable[[], int]]]:
+    """A chunk with empty tables, and the parts of the work that fill them."""
+    signals, rows = signals_of(field, [trials.highest_high_lookback[i] for i in lookbacks])
+    _, n_exits, n_risks, _, n_stops, n_holds = trials.shape
+    shape = (len(lookbacks), n_exits, n_risks, len(take_profits), n_stops, n_holds)
+    chunk = _empty_chunk(trials, shape, lookbacks.start, take_profits.start)
+    first_trials = np.arange(len(chunk.trials)).reshape(shape)[:, :, 0]
+    places = np.indices(first_trials.shape).reshape(5, -1)
+    places[0], places[2] = rows[places[0]], places[2] + take_profits.start
+    paths = _paths(trials, places, len(signals.rows))
+    paths["first_trial"] = first_trials.reshape(-1)
+    paths["step"] = np.prod(shape[3:])
+    memory = _memory(field, paths)
+    n_parts = min(len(paths), max(_PARTS, len(chunk.trials) // _PART))
+
+    bounds = np.linspace(0, len(paths), n_parts + 1).astype(int)
+
+    def part(k: int) -> Callable[[], int]:
+        return lambda: _run(field, signals, trials, memory, paths[bounds[k] : bounds[k + 1]], start_wallet, chunk, stop)
+
+    return chunk, [part(k) for k in range(n_parts)]
+
+
+def _run(
+    field: Field, signals: Signals, trials: Trials, memory: NDArray[np.int32], paths: NDArray[np.void],
+    start_wallet: float, chunk: Chunk, stop: NDArray[np.bool_],
+) -> int:  # fmt: skip
+    """Run some paths of a chunk; returns how many trials they are."""
+    risk_fractions = np.array(trials.risk_fraction, dtype=np.float64)
+    accounts = np.empty(len(risk_fractions), dtype=ACCOUNT)
+    nothing = np.zeros((0, 0))
+    run_paths(
+        field, signals, risk_fractions, memory, paths, start_wallet, accounts, chunk.summary, chunk.blocked, nothing,
+        np.zeros(0), nothing, stop,
+    )  # fmt: skip
+    return len(paths) * len(risk_fractions)
+
+
+def _paths(trials: Trials, places: Integers, n_rows: int) -> NDArray[np.void]:
+    """Paths for places on the axes: row of the signals, exit type, take-profit, stop-loss, longest hold."""
+    row, exit_type, take_profit, stop_loss, max_hold = places
+    nan = float("nan")
+    paths = np.zeros(len(row), dtype=PATH)
+    paths["row"] = row
+    paths["exit_type"] = np.array([one.code for one in trials.exit_type])[exit_type]
+    paths["take_profit_pct"] = np.array(trials.take_profit_pct)[take_profit]
+    paths["stop_loss_pct"] = np.array([nan if one is None else one for one in trials.stop_loss_pct])[stop_loss]
+    paths["max_hold_ms"] = np.array([one or 0 for one in trials.max_hold_ms])[max_hold]
+    n_levels = n_rows * len(trials.exit_type)
+    paths["at_level"] = row * len(trials.exit_type) + exit_type
+    paths["at_trouble"] = n_levels + stop_loss
+    paths["at_take_profit"] = n_levels + len(trials.stop_loss_pct) + take_profit - take_profit.min(initial=0)
+    return paths
+
+
+def _memory(field: Field, paths: NDArray[np.void]) -> NDArray[np.int32]:
+    """An empty memory for some paths."""
+    rows = int(paths["at_take_profit"].max(initial=0)) + 1
+    return np.full((rows, len(field.ground.peaks)), UNKNOWN, dtype=np.int32)
+
+
+def _empty_chunk(trials: Trials, shape: tuple[int, ...], first_lookback: int, first_take_profit: int) -> Chunk:
+    places = np.indices(shape, dtype=np.int64).reshape(len(shape), -1)
+    places[0] += first_lookback
+    places[3] += first_take_profit
+    numbers: Integers = np.asarray(np.ravel_multi_index(tuple(places), trials.shape), dtype=np.int64)
+    return Chunk(
+        numbers,
+        np.zeros(len(numbers), dtype=SUMMARY),
+        np.zeros((len(numbers), len(BlockReason)), dtype=np.int64),
+    )
+
+
+# ---- some trials, with their curves -----------------------------------------------------------------
+
+
+def trace(field: Field, trials: Trials, numbers: Integers, start_wallet: float, keep_equity: bool = False) -> Traced:
+    """Run the trials of these numbers one by one, with their trades and curves."""
+    lookback, exit_type, risk, take_profit, stop_loss, max_hold = np.unravel_index(numbers, trials.shape)
+    signals, rows = signals_of(field, [trials.highest_high_lookback[i] for i in lookback])
+    paths = _paths(trials, np.stack((rows, exit_type, take_profit, stop_loss, max_hold)), len(signals.rows))
+    paths["first_trial"] = np.arange(len(numbers))
+    made = Traced(
+        np.zeros(len(numbers), dtype=SUMMARY),
+        np.zeros((len(numbers), len(BlockReason)), dtype=np.int64),
+        np.zeros((len(numbers), 2)),
+        np.zeros((len(field.ground.peaks), N_TRADE_COLUMNS)),
+        np.zeros(len(field.market.time_ms) if keep_equity else 0),
+    )
+    run_paths(
+        field, signals, np.array(trials.risk_fraction)[risk], _memory(field, paths), paths, start_wallet,
+        np.empty(1, dtype=ACCOUNT), made.summary, made.blocked, made.trades, made.equity, made.curves,
+        np.zeros(1, dtype=np.bool_),
+    )  # fmt: skip
+    return made

@@ -1,0 +1,95 @@
+"""What the candles say to every trial of a grid: where signals may be, and ways to look ahead."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from your_short_trade_margin_call.research.ground_kernel import (
+    PEAK,
+    SIGNAL,
+    Floor,
+    Ground,
+    Signals,
+    list_signals,
+    price_peaks,
+)
+from your_short_trade_margin_call.research.path_kernel import Field
+from your_short_trade_margin_call.rules.market_arrays import MarketArrays
+from your_short_trade_margin_call.rules.terms import Contract, Terms
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Integers = NDArray[np.int64]
+    Floats = NDArray[np.float64]
+
+
+def make_field(market: MarketArrays, contract: Contract, terms: Terms, shortest: int) -> Field:
+    """Survey a market for trials whose lookbacks are at least `shortest`."""
+    n = len(market.time_ms)
+    at = find_peaks(market, shortest)
+    peaks = np.empty(len(at), dtype=PEAK)
+    price_peaks(market, contract, terms, at, peaks)
+    next_peak = np.repeat(np.arange(len(at) + 1, dtype=np.int32), np.diff(at, prepend=-1, append=n))
+    settles_before = np.full(len(market.funding_time_ms), n, dtype=np.int64)
+    settled = np.repeat(np.arange(n), np.diff(market.funding_first)) if len(settles_before) else settles_before
+    settles_before[: len(settled)] = settled
+    worst = np.negative(np.maximum(market.mark_open, market.mark_high))
+    return Field(market, Ground(peaks, next_peak, settles_before, _floor(market.low), _floor(worst)), contract, terms)
+
+
+def find_peaks(market: MarketArrays, shortest: int) -> Integers:
+    """The candles that may be failed peaks of some lookback: those of the shortest. The last candle is none."""
+    is_peak = market.close < market.open
+    is_peak &= market.high >= tops_before(market.high, shortest)
+    is_peak &= market.run_length > shortest
+    is_peak[-1:] = False
+    return np.flatnonzero(is_peak)
+
+
+def tops_before(high: Floats, width: int) -> Floats:
+    """The highest of the `width` highs before each candle; not a number where there are not so many.
+
+    Maxima of ever longer runs, each from two of half the length.
+    """
+    run, longest = 1, high
+    while 2 * run <= width:
+        longest = np.maximum(longest[run:], longest[:-run])
+        run *= 2
+    tops = np.full(len(high), np.nan)
+    if len(high) > width:
+        # longest[k] is the maximum of high[k], ..., high[k + run - 1].
+        np.maximum(longest[: len(high) - width], longest[width - run : len(high) - run], out=tops[width:])
+    return tops
+
+
+def _floor(values: Floats) -> Floor:
+    blocks = [_block_minima(values)]
+    for _ in range(2):
+        blocks.append(_block_minima(blocks[-1]))
+    return Floor(values, np.concatenate(blocks))
+
+
+def _block_minima(values: Floats) -> Floats:
+    """The least value of each 16; the last block may be shorter."""
+    whole = len(values) // 16 * 16
+    least = values[:whole]
+    for _ in range(4):
+        least = np.minimum(least[::2], least[1::2])
+    return np.append(least, values[whole:].min()) if whole < len(values) else least
+
+
+def signals_of(field: Field, lookbacks: Iterable[int]) -> tuple[Signals, Integers]:
+    """Signals of the distinct lookbacks, and for each lookback the row where its signals stand."""
+    distinct, rows = np.unique(np.array(list(lookbacks), dtype=np.int64), return_inverse=True)
+    peaks = field.ground.peaks
+    signals = Signals(
+        np.empty((len(distinct), len(peaks)), dtype=SIGNAL),
+        np.empty((len(distinct), len(peaks) + 1), dtype=np.int32),
+    )
+    counts = np.zeros(len(distinct), dtype=np.int64)
+    list_signals(field.market, peaks, distinct, counts, *signals)
+    return signals, rows
