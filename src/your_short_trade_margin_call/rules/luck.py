@@ -15,6 +15,7 @@ from your_short_trade_margin_call.rules.jit import jit, jit_inline
 ENTRY_REJECT = np.uint64(1)
 ENTRY_SLIPPAGE = np.uint64(2)
 EXIT_SLIPPAGE = np.uint64(3)
+CHANCE_ENTRY = np.uint64(4)
 
 
 @jit_inline
@@ -40,6 +41,12 @@ def uniform(bits: np.uint64) -> float:
 def is_rejected(key: np.uint64, candle_ms: int, probability: float) -> bool:
     """Whether the exchange rejects the entry that would fill in this candle."""
     return uniform(_draw(key, candle_ms, ENTRY_REJECT)) < probability
+
+
+@jit_inline
+def enters_by_chance(key: np.uint64, candle_ms: int, probability: float) -> bool:
+    """Whether a short-seller without an eye for it sells after this candle."""
+    return uniform(_draw(key, candle_ms, CHANCE_ENTRY)) < probability
 
 
 @jit

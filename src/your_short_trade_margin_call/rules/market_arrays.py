@@ -72,6 +72,33 @@ def make_market(candles: Candles, tick_size: float) -> MarketArrays:
     )
 
 
+def cut(market: MarketArrays, first: int, end: int) -> MarketArrays:
+    """The candles first..end-1 alone, as `make_market` would have them: nothing is known of what lies around them.
+
+    Prices share memory with the market they are cut from.
+    """
+    rows = slice(first, end)
+    settled, until = (int(market.funding_first[k]) for k in (min(first + 1, len(market.time_ms)), end))
+    minutes = rows if market.has_minutes else slice(None)
+    offsets = market.funding_first[first : end + 1] - settled
+    return market._replace(
+        time_ms=market.time_ms[rows],
+        open=market.open[rows],
+        high=market.high[rows],
+        low=market.low[rows],
+        close=market.close[rows],
+        mark_open=market.mark_open[rows],
+        mark_high=market.mark_high[rows],
+        mark_close=market.mark_close[rows],
+        minute_high=market.minute_high[minutes],
+        minute_low=market.minute_low[minutes],
+        funding_time_ms=market.funding_time_ms[settled:until],
+        funding_rate=market.funding_rate[settled:until],
+        funding_first=np.maximum(offsets, 0),
+        run_length=np.minimum(market.run_length[rows], np.arange(1, end - first + 1)),
+    )
+
+
 def _mark_or_last(
     candles: Candles, tick_size: float, last: tuple[Floats, Floats, Floats]
 ) -> tuple[Floats, Floats, Floats]:

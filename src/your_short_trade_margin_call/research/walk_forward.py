@@ -1,0 +1,248 @@
+"""The record of the procedure: one account walks the history, choosing as the live cycle chooses (DESIGN 9).
+
+At every step the sweep is repeated on the window before it, and its winner takes the entries from the next close on;
+positions keep their exits. A fold's return is the change of equity, the open position marked and its exit cost
+charged: closed trades alone flatter, since losers stay open.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from your_short_trade_margin_call.domain.errors import TooFewCandlesError
+from your_short_trade_margin_call.domain.params import StrategyParams
+from your_short_trade_margin_call.domain.words import ExitReason
+from your_short_trade_margin_call.research.account_kernel import ACCOUNT, N_TRADE_COLUMNS, TRADE_COLUMNS
+from your_short_trade_margin_call.research.running import Progress
+from your_short_trade_margin_call.research.survey import make_field
+from your_short_trade_margin_call.research.sweep import run_sweep
+from your_short_trade_margin_call.research.trials import Trials
+from your_short_trade_margin_call.research.walk_kernel import STRETCH, mark_account, walk
+from your_short_trade_margin_call.rules.market_arrays import MarketArrays, cut
+from your_short_trade_margin_call.rules.terms import Contract, Terms, make_trial
+
+if TYPE_CHECKING:
+    import polars
+    from numpy.typing import NDArray
+
+    from your_short_trade_margin_call.research.path_kernel import Field
+
+    Floats = NDArray[np.float64]
+    Integers = NDArray[np.int64]
+
+DAY_MS = 86_400_000
+_EXIT_REASON, _EXIT_INDEX, _ENTRY_INDEX = (TRADE_COLUMNS.index(x) for x in ("exit_reason", "exit_index", "entry_index"))
+
+
+@dataclass(frozen=True)
+class Procedure:
+    """What is repeated: all trials on the last `window_ms`, every `step_ms`."""
+
+    trials: Trials
+    window_ms: int = DAY_MS
+    step_ms: int = DAY_MS // 2
+
+
+class Choice(NamedTuple):
+    """What a step chose: parameters (None: there were too few candles), what they made where they were chosen."""
+
+    params: StrategyParams | None
+    promised_pct: float
+    has_edge: bool
+
+
+NOTHING_CHOSEN = Choice(None, float("nan"), False)
+
+
+@dataclass(frozen=True)
+class WalkForward:
+    """One account over the folds of a history.
+
+    `firsts[k]` is the first candle of fold k; the last element is the end of the last fold. `equity` and `held` have
+    an element for each candle: equity at its close in USDT, and 1.0 where a position was open. `trades` are rows of
+    TRADE_COLUMNS; the last may have been closed only because the history ended.
+    """
+
+    procedure: Procedure
+    ground: Field = field(repr=False)
+    start_wallet: float
+    firsts: Integers
+    starts_ms: Integers
+    choices: tuple[Choice, ...]
+    stretches: NDArray[np.void] = field(repr=False)
+    trades: Floats = field(repr=False)
+    equity: Floats = field(repr=False)
+    held: Floats = field(repr=False)
+
+    @cached_property
+    def returns(self) -> Floats:
+        """Change of equity over each fold, as a fraction; 0 where nothing was left."""
+        at = self.equity[self.firsts - 1]
+        return _changes(at)
+
+    @cached_property
+    def candle_returns(self) -> Floats:
+        """Change of equity over each candle from the first fold on, as a fraction."""
+        return _changes(self.equity[self.firsts[0] - 1 :])
+
+    @property
+    def closed_trades(self) -> int:
+        """How many trades closed by themselves, not because the history ended."""
+        return int(np.count_nonzero(self.trades[:, _EXIT_REASON] != ExitReason.END_OF_DATA.code))
+
+    @property
+    def promised_pct(self) -> float:
+        """What the winners made where they were chosen, on average, in percent of the balance; NaN without any."""
+        made = [choice.promised_pct for choice in self.choices if choice.params is not None]
+        return float(np.mean(made)) if made else float("nan")
+
+    def count(self, *reasons: ExitReason) -> int:
+        """How many trades left for one of these reasons."""
+        return int(np.isin(self.trades[:, _EXIT_REASON], [reason.code for reason in reasons]).sum())
+
+    @property
+    def held_ms(self) -> Integers:
+        """How long each trade was held: from the opening of its entry candle to the close of its exit candle."""
+        candles = self.trades[:, _EXIT_INDEX] - self.trades[:, _ENTRY_INDEX] + 1
+        held: Integers = (candles * self.ground.market.candle_ms).astype(np.int64)
+        return held
+
+    @cached_property
+    def folds(self) -> polars.DataFrame:
+        """One row a fold: when, what was chosen and promised, what the account made, equity at its end."""
+        import polars as pl
+
+        columns = ("highest_high_lookback", "exit_type", "risk_fraction", "take_profit_pct")
+        params = [choice.params for choice in self.choices]
+        exits = self.trades[:, _EXIT_INDEX]
+        in_market = np.add.reduceat(self.held, self.firsts[:-1]) if len(params) else np.zeros(0)
+        return pl.DataFrame(
+            {
+                "start_time": self.starts_ms,
+                **{name: [None if p is None else _plain(getattr(p, name)) for p in params] for name in columns},
+                "promised_pct": pl.Series([choice.promised_pct for choice in self.choices], nan_to_null=True),
+                "has_edge": [choice.has_edge for choice in self.choices],
+                "return_pct": self.returns * 100.0,
+                "trades_closed": np.diff(np.searchsorted(exits, self.firsts)),
+                "in_market_pct": in_market / np.maximum(1, np.diff(self.firsts)) * 100.0,
+                "equity": self.equity[self.firsts[1:] - 1],
+            }
+        )
+
+
+def _plain(value: object) -> object:
+    return value if isinstance(value, int | float) else str(value)
+
+
+def _changes(equity: Floats) -> Floats:
+    before = np.where(equity[:-1] > 0.0, equity[:-1], np.inf)
+    return np.where(np.isinf(before), 0.0, equity[1:] / before - 1.0)
+
+
+def walk_forward(
+    market: MarketArrays,
+    contract: Contract,
+    terms: Terms,
+    procedure: Procedure,
+    start_wallet: float,
+    progress: Progress | None = None,
+    workers: int | None = None,
+) -> WalkForward:
+    """Walk the history with one account: the first window is only looked at, whole steps after it are folds.
+
+    Raises:
+        TooFewCandlesError: the history is shorter than a window and a step.
+    """
+    starts_ms, firsts = _folds(market, procedure)
+    market = cut(market, 0, int(firsts[-1]))
+    choices = _choose(market, contract, terms, procedure, starts_ms, start_wallet, progress, workers)
+    stretches = _stretches(choices, firsts, len(market.time_ms))
+    ground = make_field(market, contract, terms, min(procedure.trials.highest_high_lookback))
+    trades = np.empty((len(market.time_ms), N_TRADE_COLUMNS))
+    count = walk(ground, stretches, start_wallet, np.empty(1, dtype=ACCOUNT), trades)
+    trades = trades[:count].copy()
+    equity, held = np.empty(len(market.time_ms)), np.zeros(len(market.time_ms))
+    mark_account(ground, trades, start_wallet, equity, held)
+    return WalkForward(
+        procedure, ground, start_wallet, firsts, starts_ms[:-1], choices, stretches, trades, equity, held
+    )
+
+
+def _folds(market: MarketArrays, procedure: Procedure) -> tuple[Integers, Integers]:
+    """The moments at which folds start, and the last end; and their candles."""
+    start_ms, end_ms = int(market.time_ms[0]), int(market.time_ms[-1]) + market.candle_ms
+    count = (end_ms - start_ms - procedure.window_ms) // procedure.step_ms
+    if count < 1:
+        needed = (procedure.window_ms + procedure.step_ms) // market.candle_ms
+        raise TooFewCandlesError(
+            f"There are {len(market.time_ms):,} candles, but a walk-forward needs {needed:,}: a window and a step.",
+            "Give a longer history, or shorten the window or the step.",
+        )
+    moments = start_ms + procedure.window_ms + procedure.step_ms * np.arange(count + 1, dtype=np.int64)
+    return moments, np.searchsorted(market.time_ms, moments).astype(np.int64)
+
+
+def _choose(
+    market: MarketArrays,
+    contract: Contract,
+    terms: Terms,
+    procedure: Procedure,
+    starts_ms: Integers,
+    start_wallet: float,
+    progress: Progress | None,
+    workers: int | None,
+) -> tuple[Choice, ...]:
+    """The winners of the windows before each fold, on all cores or so many of them."""
+
+    def choose(until_ms: int) -> Choice:
+        first, end = np.searchsorted(market.time_ms, (until_ms - procedure.window_ms, until_ms)).tolist()
+        return choose_in(cut(market, first, end), contract, terms, procedure.trials, start_wallet)
+
+    made: list[Choice] = []
+    with ThreadPoolExecutor(max_workers=workers or os.cpu_count() or 1) as pool:
+        try:
+            for choice in pool.map(choose, starts_ms[:-1].tolist()):
+                made.append(choice)
+                if progress is not None:
+                    progress(len(made), len(starts_ms) - 1)
+        except BaseException:
+            pool.shutdown(wait=True, cancel_futures=True)
+            raise
+    return tuple(_kept(made))
+
+
+def _kept(made: list[Choice]) -> Iterator[Choice]:
+    """Where nothing could be chosen, the old parameters stay, as in a live run."""
+    last = NOTHING_CHOSEN
+    for choice in made:
+        last = last if choice.params is None else choice
+        yield last
+
+
+def choose_in(window: MarketArrays, contract: Contract, terms: Terms, trials: Trials, start_wallet: float) -> Choice:
+    """The winner of a window, or NOTHING_CHOSEN where it is too short for the longest lookback."""
+    if len(window.time_ms) < max(trials.highest_high_lookback) + 2:
+        return NOTHING_CHOSEN
+    sweep = run_sweep(window, contract, terms, trials, start_wallet, workers=1)
+    pnl_pct = float(sweep.columns["pnl_pct"][sweep.order[0]])
+    return Choice(sweep.best, pnl_pct, pnl_pct > 0.0)
+
+
+def _stretches(choices: tuple[Choice, ...], firsts: Integers, n_candles: int) -> NDArray[np.void]:
+    """The choices for the kernel that walks them."""
+    stretches = np.zeros(len(choices), dtype=STRETCH)
+    for k, choice in enumerate(choices):
+        end = min(int(firsts[k + 1]), n_candles - 1)
+        if choice.params is None:
+            stretches[k] = (firsts[k], end, 1, 0, 0.0, 0.0, np.nan, 0, 0)
+        else:
+            trial = make_trial(choice.params)
+            stretches[k] = (firsts[k], end, *trial, choice.has_edge)
+    return stretches
