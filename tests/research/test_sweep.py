@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
@@ -18,8 +19,10 @@ from your_short_trade_margin_call.domain.words import BlockReason, ExitType
 from your_short_trade_margin_call.research.backtest_engine import BacktestEngine, BacktestResult
 from your_short_trade_margin_call.research.metrics import METRIC_COLUMNS
 from your_short_trade_margin_call.research.selection import rank
-from your_short_trade_margin_call.research.sweep import Sweep
+from your_short_trade_margin_call.research.sweep import Sweep, run_sweep
 from your_short_trade_margin_call.research.trials import grid_params, with_defaults
+from your_short_trade_margin_call.rules.market_arrays import make_market
+from your_short_trade_margin_call.rules.terms import make_contract, make_terms
 from your_short_trade_margin_call.settings import ParameterGrid, Settings
 
 WIDE = ParameterGrid(
@@ -109,6 +112,32 @@ def test_the_winner_is_the_most_profitable_then_the_calmest_then_the_first(
         assert sweep.best_metrics == engine_of(world).backtest(world.candles, best).metrics
         ties += sweep.trials - len(set(sweep.columns["pnl_pct"].tolist()))
     assert ties > 20
+
+
+def lean_sweep(world: World) -> Sweep:
+    """The winner and no more, in the calling thread."""
+    market = make_market(world.candles, float(world.instrument.tick_size))
+    terms = make_terms(world.settings, world.candles.symbol)
+    trials, start = grid_params(ParameterGrid(), world.settings), world.settings.starting_balance
+    return run_sweep(market, make_contract(world.instrument), terms, trials, start, workers=1, curves="needed")
+
+
+def test_a_lean_sweep_has_the_same_winner(sweeps: list[tuple[World, Sweep]]) -> None:
+    untraced = 0
+    for world, whole in sweeps:
+        lean = lean_sweep(world)
+        assert lean.order[0] == whole.order[0]
+        assert lean.best_metrics == whole.best_metrics
+        assert lean.columns["pnl_pct"].tobytes() == whole.columns["pnl_pct"].tobytes()
+        assert lean.blocked.tobytes() == whole.blocked.tobytes()
+        untraced += int(np.isnan(lean.columns["drawdown"]).sum())
+    assert untraced > 1_000
+
+
+def test_lean_sweeps_of_several_threads_do_not_meet(sweeps: list[tuple[World, Sweep]]) -> None:
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lean_sweep, [world for world, _ in sweeps]))
+    assert [lean.best_metrics for lean in found] == [whole.best_metrics for _, whole in sweeps]
 
 
 @given(st.lists(st.tuples(st.integers(-2, 2), st.integers(0, 2)), min_size=1, max_size=40))

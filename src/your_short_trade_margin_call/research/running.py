@@ -6,8 +6,9 @@ Kernels release the GIL: threads share the candles and what is known about them,
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
 Progress = Callable[[int, int], None]
 """Called with (trials done, trials in all)."""
 
+Parts = list[Callable[[], int]]
+"""Pieces of work; each returns how many trials it ran."""
+
 MOST_LOOKBACKS = 32
 MOST_TAKE_PROFITS = 256
 MOST_TRIALS = 65_536
@@ -38,7 +42,7 @@ MOST_TRIALS = 65_536
 _PART = 2_048
 """Trials that a worker takes at once, in large grids: a fraction of a second."""
 _PARTS = 8
-"""Parts that a chunk has at least."""
+"""Parts that a chunk has at least where there are several workers."""
 
 
 class Chunk(NamedTuple):
@@ -69,21 +73,34 @@ class Traced:
 def run_trials(
     field: Field, trials: Trials, start_wallet: float, progress: Progress | None = None, workers: int | None = None
 ) -> Iterator[Chunk]:
-    """Every trial of the grid, chunk by chunk, on all cores or so many of them.
+    """Every trial of the grid, chunk by chunk, on all cores or so many of them; one worker is the calling thread.
 
-    An interruption (an error from `progress`, Ctrl-C) stops the kernels within milliseconds.
+    An interruption (an error from `progress`, Ctrl-C) stops the kernels within milliseconds, the calling thread
+    between two parts.
     """
     stop = np.zeros(1, dtype=np.bool_)
+    workers = workers or os.cpu_count() or 1
     done = 0
-    with ThreadPoolExecutor(max_workers=workers or os.cpu_count() or 1) as pool:
+    with _doers(workers, stop) as do_all:
+        for lookbacks, take_profits in _chunks(trials):
+            fewest = 1 if workers == 1 else _PARTS
+            chunk, parts = _split(field, trials, start_wallet, lookbacks, take_profits, stop, fewest)
+            for count in do_all(parts):
+                done += count
+                if progress is not None:
+                    progress(done, len(trials))
+            yield chunk
+
+
+@contextmanager
+def _doers(workers: int, stop: NDArray[np.bool_]) -> Iterator[Callable[[Parts], Iterable[int]]]:
+    """Something that does parts and tells what each returned, as they are done."""
+    if workers == 1:
+        yield lambda parts: (part() for part in parts)
+        return
+    with ThreadPoolExecutor(max_workers=workers) as pool:
         try:
-            for lookbacks, take_profits in _chunks(trials):
-                chunk, parts = _split(field, trials, start_wallet, lookbacks, take_profits, stop)
-                for future in as_completed([pool.submit(part) for part in parts]):
-                    done += future.result()
-                    if progress is not None:
-                        progress(done, len(trials))
-                yield chunk
+            yield lambda parts: (one.result() for one in as_completed([pool.submit(part) for part in parts]))
         except BaseException:
             stop[0] = True
             pool.shutdown(wait=True, cancel_futures=True)
@@ -102,9 +119,10 @@ def _chunks(trials: Trials) -> Iterator[tuple[range, range]]:
 
 
 def _split(
-    field: Field, trials: Trials, start_wallet: float, lookbacks: range, take_profits: range, stop: NDArray[np.bool_]
-) -> tuple[Chunk, list[Callable[[], int]]]:
-    """A chunk with empty tables, and the parts of the work that fill them."""
+    field: Field, trials: Trials, start_wallet: float, lookbacks: range, take_profits: range, stop: NDArray[np.bool_],
+    fewest: int,
+) -> tuple[Chunk, Parts]:  # fmt: skip
+    """A chunk with empty tables, and the parts of the work that fill them, `fewest` or more."""
     signals, rows = signals_of(field, [trials.highest_high_lookback[i] for i in lookbacks])
     _, n_exits, n_risks, _, n_stops, n_holds = trials.shape
     shape = (len(lookbacks), n_exits, n_risks, len(take_profits), n_stops, n_holds)
@@ -116,8 +134,7 @@ def _split(
     paths["first_trial"] = first_trials.reshape(-1)
     paths["step"] = np.prod(shape[3:])
     memory = _memory(field, paths)
-    n_parts = min(len(paths), max(_PARTS, len(chunk.trials) // _PART))
-
+    n_parts = min(len(paths), max(fewest, len(chunk.trials) // _PART))
     bounds = np.linspace(0, len(paths), n_parts + 1).astype(int)
 
     def part(k: int) -> Callable[[], int]:

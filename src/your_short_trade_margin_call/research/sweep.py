@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -32,6 +32,9 @@ TOP_ROWS = 20
 """The table gives drawdown and Sharpe for so many of its first rows at least, and for those that tie with the last."""
 TRACED_CANDLES = 5_000_000
 """It gives them for all rows where trials times candles are no more than this."""
+
+Curves = Literal["table", "needed"]
+"""Drawdown and Sharpe for all rows of a small table, or for no more than it takes to tell who wins."""
 
 Trace = Callable[["Integers"], "Floats"]
 """Drawdown (a fraction) and Sharpe of the trials of these numbers, a row each."""
@@ -115,8 +118,13 @@ def run_sweep(
     starting_balance: float,
     progress: Progress | None = None,
     workers: int | None = None,
+    curves: Curves = "table",
 ) -> Sweep:
-    """Try every parameter set, on all cores or so many of them. An interruption (Ctrl-C) is honoured at once."""
+    """Try every parameter set, on all cores or so many of them. An interruption (Ctrl-C) is honoured at once.
+
+    With one worker everything happens in the calling thread. Where only the winner matters, `curves="needed"` reckons
+    the drawdown and Sharpe of the most profitable trials alone; who wins is the same.
+    """
     ground = make_field(market, contract, terms, min(trials.highest_high_lookback))
     summary = np.zeros(len(trials), dtype=SUMMARY)
     blocked = np.zeros((len(trials), len(BlockReason)), dtype=np.int64)
@@ -124,9 +132,9 @@ def run_sweep(
         summary[chunk.trials] = chunk.summary
         blocked[chunk.trials] = chunk.blocked
     columns = metric_columns(summary, np.full((len(trials), 2), np.nan), starting_balance)
-    is_small = len(trials) * len(market.time_ms) <= TRACED_CANDLES
+    wants_all = curves == "table" and len(trials) * len(market.time_ms) <= TRACED_CANDLES
     tracer = _tracer(ground, trials, starting_balance)
-    columns["drawdown"], columns["sharpe"] = with_curves(columns, tracer, len(trials) if is_small else 1)
+    columns["drawdown"], columns["sharpe"] = with_curves(columns, tracer, len(trials) if wants_all else 1)
     return Sweep(trials, columns, blocked, rank(columns["pnl_pct"], columns["drawdown"]), tracer)
 
 
