@@ -81,6 +81,14 @@ class BlockReason(CodedEnum):
     EXCHANGE_ERROR = "exchange_error"
 
 
+class Verdict(StrEnum):
+    """Whether a procedure that chooses parameters is better than luck."""
+
+    REAL = "REAL"
+    CANNOT_TELL = "CAN'T TELL"
+    LUCK = "LUCK"
+
+
 class OrderType(StrEnum):
     """What kind of order is asked for."""
 

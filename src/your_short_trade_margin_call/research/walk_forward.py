@@ -122,7 +122,7 @@ class WalkForward:
         columns = ("highest_high_lookback", "exit_type", "risk_fraction", "take_profit_pct")
         params = [choice.params for choice in self.choices]
         exits = self.trades[:, _EXIT_INDEX]
-        in_market = np.add.reduceat(self.held, self.firsts[:-1]) if len(params) else np.zeros(0)
+        in_market = fold_sums(self.held, self.firsts)
         return pl.DataFrame(
             {
                 "start_time": self.starts_ms,
@@ -135,6 +135,12 @@ class WalkForward:
                 "equity": self.equity[self.firsts[1:] - 1],
             }
         )
+
+
+def fold_sums(values: Floats, firsts: Integers) -> Floats:
+    """The sum over each fold of a column with an element for each candle; 0 where a gap swallowed the fold."""
+    sums = np.concatenate((np.zeros(1), np.cumsum(values)))
+    return np.asarray(np.diff(sums[firsts]))
 
 
 def _plain(value: object) -> object:
@@ -230,7 +236,7 @@ def choose_in(window: MarketArrays, contract: Contract, terms: Terms, trials: Tr
     """The winner of a window, or NOTHING_CHOSEN where it is too short for the longest lookback."""
     if len(window.time_ms) < max(trials.highest_high_lookback) + 2:
         return NOTHING_CHOSEN
-    sweep = run_sweep(window, contract, terms, trials, start_wallet, workers=1)
+    sweep = run_sweep(window, contract, terms, trials, start_wallet, workers=1, curves="needed")
     pnl_pct = float(sweep.columns["pnl_pct"][sweep.order[0]])
     return Choice(sweep.best, pnl_pct, pnl_pct > 0.0)
 

@@ -1,0 +1,77 @@
+"""The second yardstick of a record: what shorts at random moments made, with its exits, its size, its time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from your_short_trade_margin_call.research.account_kernel import ACCOUNT, N_TRADE_COLUMNS, TRADE_COLUMNS
+from your_short_trade_margin_call.research.chance_kernel import chance_shorts
+from your_short_trade_margin_call.research.walk_forward import WalkForward, fold_sums
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Floats = NDArray[np.float64]
+
+ACCOUNTS = 64
+"""How many accounts short at random. Their mean wobbles by an eighth of what one of them does."""
+MOST_SCALE = 5.0
+"""Chance shorts that were hardly ever in the market are not blown up beyond this."""
+_ENTRY_INDEX, _EXIT_INDEX = (TRADE_COLUMNS.index(name) for name in ("entry_index", "exit_index"))
+_KEYS = 0x5EED
+
+
+@dataclass(frozen=True)
+class ChanceShorts:
+    """What chance shorts made beside a record.
+
+    `returns` has an element for each candle from the first fold on: the mean return of the accounts, a fraction of
+    equity, scaled to the record's time in the market. `fold_returns` are their sums over the folds.
+    """
+
+    returns: Floats
+    fold_returns: Floats
+
+
+def chance_beside(walk: WalkForward, accounts: int = ACCOUNTS, seed: int = 0) -> ChanceShorts:
+    """Shorts at random moments beside a record: as often as it entered while it was flat and allowed to.
+
+    What a fold takes from the record is what was known at the fold's end: the record of a longer history begins with
+    exactly this one.
+    """
+    n = len(walk.equity)
+    returns, held = np.zeros(n), np.zeros(n)
+    chance_shorts(
+        walk.ground, walk.stretches, _hazards(walk), _keys(accounts, seed), walk.start_wallet,
+        np.empty(1, dtype=ACCOUNT), np.empty(N_TRADE_COLUMNS), np.empty(n), returns, held,
+    )  # fmt: skip
+    scale = _scale(walk, held / accounts)
+    lengths = np.diff(walk.firsts)
+    mean = returns[walk.firsts[0] :] / accounts * np.repeat(scale, lengths)
+    return ChanceShorts(mean, fold_sums(mean, walk.firsts - walk.firsts[0]))
+
+
+def _keys(accounts: int, seed: int) -> NDArray[np.uint64]:
+    return np.asarray(np.random.SeedSequence([_KEYS, seed]).generate_state(accounts, np.uint64), dtype=np.uint64)
+
+
+def _hazards(walk: WalkForward) -> Floats:
+    """The chance of an entry at the close of a flat candle, for each fold: the record's own up to its end."""
+    first, last = (walk.trades[:, column].astype(np.int64) for column in (_ENTRY_INDEX, _EXIT_INDEX))
+    entered, is_open = np.zeros(len(walk.held)), np.zeros(len(walk.held))
+    entered[first - 1] = 1.0
+    is_open[first] += 1.0
+    is_open[last] -= 1.0
+    flat = 1.0 - np.cumsum(is_open)
+    flat[walk.firsts[0] :] *= np.repeat(walk.stretches["may_enter"], np.diff(walk.firsts))
+    entries, chances = (np.cumsum(fold_sums(x, walk.firsts)) for x in (entered, flat))
+    return np.asarray(np.minimum(1.0, entries / np.maximum(1.0, chances)))
+
+
+def _scale(walk: WalkForward, held: Floats) -> Floats:
+    """The record's time in the market over that of the chance shorts, up to the end of each fold."""
+    own, theirs = (np.cumsum(fold_sums(x, walk.firsts)) for x in (walk.held, held))
+    return np.clip(own / np.maximum(theirs, 1e-9), 0.0, MOST_SCALE)

@@ -1,0 +1,243 @@
+"""REAL, CAN'T TELL or LUCK: the rules of the verdict, all of them, and the numbers behind it (docs/evidence.md)."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from your_short_trade_margin_call.domain.words import ExitReason, Verdict
+from your_short_trade_margin_call.research.account_kernel import TRADE_COLUMNS
+from your_short_trade_margin_call.research.chance import ChanceShorts
+from your_short_trade_margin_call.research.statistics.bootstrap import mean_interval
+from your_short_trade_margin_call.research.statistics.e_values import Stakes, alpha_share, log_wealth
+from your_short_trade_margin_call.research.walk_forward import DAY_MS, WalkForward, fold_sums
+from your_short_trade_margin_call.rules import costs, position
+from your_short_trade_margin_call.rules.terms import NO_PRICE
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Floats = NDArray[np.float64]
+
+LEAST_TRADES = 30
+"""Fewer closed trades than this say nothing."""
+LEVEL = 0.9
+"""How often the interval printed as "likely" covers the truth."""
+PROMISE_KEPT = 0.5
+"""LUCK: even the interval's upper end is below this part of what was promised."""
+STAKES = Stakes(tuple(2.0**k for k in range(6)), (1.0 / 6.0,) * 6)
+"""The bettors against "no edge": from the account itself to 32 times it. Fixed once, for every pair and market."""
+
+_COLUMN = {name: k for k, name in enumerate(TRADE_COLUMNS)}
+
+
+class Yardstick(NamedTuple):
+    """A bet against "no better than this": its logarithm at the end of each fold, and what was earned beyond it.
+
+    `mean_pct` is the mean excess over the yardstick in percent a fold.
+    """
+
+    path: Floats
+    mean_pct: float
+
+    @property
+    def log_evidence(self) -> float:
+        """The evidence now, as a natural logarithm."""
+        return float(self.path[-1])
+
+
+class Risk(NamedTuple):
+    """What the record says about the worst: how long shorts were held, and what a margin call costs.
+
+    `cost_pct` is the mean loss of a trade that its margin call (or liquidation) ends, in percent of the balance
+    before it; `wins` is how many average wins make up for it (NaN without a win).
+    """
+
+    mean_held_ms: int
+    longest_held_ms: int
+    margin_calls: int
+    liquidations: int
+    cost_pct: float
+    wins: float
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """A verdict on a procedure and the numbers it rests on. Percent are of the account's equity, a fold each.
+
+    `needed` is the logarithm that both yardsticks must reach; `alpha` the chance of a false REAL, over all looks at
+    this procedure.
+    """
+
+    verdict: Verdict
+    reason: str
+    folds: int
+    step_ms: int
+    trades: int
+    mean_pct: float
+    low_pct: float
+    high_pct: float
+    promised_pct: float
+    zero: Yardstick
+    chance: Yardstick
+    alpha: float
+    risk: Risk
+
+    @property
+    def needed(self) -> float:
+        """The logarithm of evidence that REAL takes."""
+        return -math.log(self.alpha)
+
+    @property
+    def days(self) -> float:
+        """How many days the folds cover."""
+        return self.folds * self.step_ms / DAY_MS
+
+
+def judge(walk: WalkForward, chance: ChanceShorts, alpha: float | None = None, seed: int = 0) -> Evidence:
+    """The verdict on a record.
+
+    Args:
+        walk: the record.
+        chance: what chance shorts made beside it.
+        alpha: how often REAL may be false, over all looks at this procedure; None is the share of the first.
+        seed: of the bootstrap that draws the interval.
+    """
+    alpha = alpha_share(1) if alpha is None else alpha
+    zero, beyond = yardsticks(walk, chance)
+    low, mean, high = _interval(walk.returns, seed)
+    evidence = Evidence(
+        verdict=Verdict.CANNOT_TELL,
+        reason="",
+        folds=len(walk.returns),
+        step_ms=walk.procedure.step_ms,
+        trades=walk.closed_trades,
+        mean_pct=mean,
+        low_pct=low,
+        high_pct=high,
+        promised_pct=walk.promised_pct,
+        zero=zero,
+        chance=beyond,
+        alpha=alpha,
+        risk=_risk(walk),
+    )
+    verdict, reason = _verdict(evidence)
+    return Evidence(**{**evidence.__dict__, "verdict": verdict, "reason": reason})
+
+
+def yardsticks(walk: WalkForward, chance: ChanceShorts) -> tuple[Yardstick, Yardstick]:
+    """The bets against "no better than nothing" and "no better than chance shorts"."""
+    ends = walk.firsts[1:] - walk.firsts[0]
+    excess = walk.candle_returns - chance.returns
+    beyond_pct = float(np.mean(walk.returns - chance.fold_returns)) * 100.0
+    return (
+        Yardstick(log_wealth(walk.candle_returns, ends, STAKES), float(np.mean(walk.returns)) * 100.0),
+        Yardstick(log_wealth(excess, ends, STAKES), beyond_pct),
+    )
+
+
+def real_at(walk: WalkForward, chance: ChanceShorts, alpha: float) -> NDArray[np.bool_]:
+    """For each fold, whether somebody who had looked at its end would have read REAL."""
+    zero, beyond = yardsticks(walk, chance)
+    exits = walk.trades[:, _COLUMN["exit_index"]]
+    by_itself = exits[walk.trades[:, _COLUMN["exit_reason"]] != ExitReason.END_OF_DATA.code]
+    closed = np.searchsorted(by_itself, walk.firsts[1:])
+    enough = np.minimum(zero.path, beyond.path) >= -math.log(alpha)
+    return np.asarray(enough & (closed >= LEAST_TRADES))
+
+
+def _interval(returns: Floats, seed: int) -> tuple[float, float, float]:
+    """Low end, mean and high end of the mean return in percent; a single fold says nothing about its spread."""
+    mean = float(np.mean(returns)) * 100.0
+    if len(returns) < 2:
+        return -math.inf, mean, math.inf
+    luck = np.random.Generator(np.random.PCG64(seed))
+    interval = mean_interval(returns, luck, level=LEVEL)
+    return interval.low * 100.0, mean, interval.high * 100.0
+
+
+# ---- the rules ---------------------------------------------------------------------------------------
+
+
+def _verdict(evidence: Evidence) -> tuple[Verdict, str]:
+    """The verdict and its reason, in one sentence."""
+    e = evidence
+    if e.trades < LEAST_TRADES:
+        return Verdict.CANNOT_TELL, _too_few_trades(e)
+    if min(e.zero.log_evidence, e.chance.log_evidence) >= e.needed:
+        return Verdict.REAL, "It beat both nothing and chance shorts, in this simulation of the past; not a forecast."
+    if e.high_pct < PROMISE_KEPT * e.promised_pct:
+        left = f"edges up to {e.high_pct:+.2f} % are not excluded" if e.high_pct > 0 else "it lost even at best"
+        return Verdict.LUCK, f"The promised {e.promised_pct:+.1f} % was luck; {left}."
+    return Verdict.CANNOT_TELL, _too_little(e)
+
+
+def _too_few_trades(evidence: Evidence) -> str:
+    e = evidence
+    has = f"{LEAST_TRADES} closed trades are needed, there {'is 1' if e.trades == 1 else f'are {e.trades}'}"
+    if not e.trades:
+        return f"{has}."
+    more = math.ceil((LEAST_TRADES - e.trades) * e.days / e.trades)
+    return f"{has}: at this rate about {more} more {'day' if more == 1 else 'days'} of candles."
+
+
+def _too_little(evidence: Evidence) -> str:
+    """What stands between a record and REAL, the nearest hindrance first."""
+    e = evidence
+    if e.mean_pct <= 0:
+        return "It made nothing, and yet too little is known to call the promise luck: more days of candles are needed."
+    weaker, what = min((e.zero, "luck"), (e.chance, "shorts at random moments"), key=lambda pair: pair[0].log_evidence)
+    if weaker is e.chance and weaker.mean_pct <= 0:
+        return "Shorts at random moments made as much: the market fell, and no skill shows."
+    so_far = weaker.log_evidence
+    if so_far <= 0:
+        return f"What it made, {what} might have made too: more days of candles are needed."
+    more = math.ceil((e.needed - so_far) * e.days / so_far)
+    days = f"about {more} more {'day' if more == 1 else 'days'}"
+    return f"What it made, {what} might have made too: if it goes on like this, {days} would tell."
+
+
+# ---- what it risks -----------------------------------------------------------------------------------
+
+
+def _risk(walk: WalkForward) -> Risk:
+    held = walk.held_ms
+    wins = _win_fractions(walk)
+    cost = _cost_of_a_margin_call(walk)
+    mean_win = float(wins.mean()) if len(wins) else math.nan
+    return Risk(
+        mean_held_ms=int(held.mean()) if len(held) else 0,
+        longest_held_ms=int(held.max()) if len(held) else 0,
+        margin_calls=walk.count(ExitReason.MARGIN_CALL),
+        liquidations=walk.count(ExitReason.LIQUIDATION),
+        cost_pct=cost * 100.0,
+        wins=cost / mean_win,
+    )
+
+
+def _before(walk: WalkForward) -> Floats:
+    """The balance before each trade."""
+    return np.asarray(walk.trades[:, _COLUMN["balance_after"]] - walk.trades[:, _COLUMN["pnl_value"]])
+
+
+def _win_fractions(walk: WalkForward) -> Floats:
+    gains = walk.trades[:, _COLUMN["pnl_value"]] / np.maximum(_before(walk), 1e-300)
+    return np.asarray(gains[gains > 0])
+
+
+def _cost_of_a_margin_call(walk: WalkForward) -> float:
+    """What a trade of this record loses at its margin call (or liquidation), as a fraction of the balance before."""
+    contract, terms = walk.ground.contract, walk.ground.terms
+    losses = []
+    for trade, before in zip(walk.trades, _before(walk), strict=True):
+        lots, ticks = int(trade[_COLUMN["lots"]]), trade[_COLUMN["entry_ticks"]]
+        stop = trade[_COLUMN["margin_call_ticks"]]
+        closing = position.liquidate(contract, terms, lots, ticks, trade[_COLUMN["leverage"]], 0.0)
+        if stop < NO_PRICE:
+            bought = float(costs.buy_fill(stop, terms.spread_bps, terms.slippage_bps))
+            closing = position.close_at(contract, lots, ticks, bought, terms.taker_fee_rate)
+        losses.append((trade[_COLUMN["entry_fee"]] - closing.wallet_change) / max(before, 1e-300))
+    return float(np.mean(losses)) if losses else math.nan
