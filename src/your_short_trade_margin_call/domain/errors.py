@@ -104,6 +104,10 @@ class TimeframeError(CandleError):
     """Candles are neither 1-minute nor 3-minute candles."""
 
 
+class StatisticError(BadInputError):
+    """A statistic is not defined for these numbers: too few of them, NaN, or outside what its formula allows."""
+
+
 class ArtefactError(BadInputError):
     """A JSON artefact is corrupt or of a newer schema; it was kept aside, not overwritten."""
 

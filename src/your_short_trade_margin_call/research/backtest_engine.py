@@ -16,10 +16,12 @@ from your_short_trade_margin_call.market.candles import Candles
 from your_short_trade_margin_call.market.instruments import find_instrument
 from your_short_trade_margin_call.research import account_kernel as books
 from your_short_trade_margin_call.research.metrics import Metrics, metric_columns, metrics_row
+from your_short_trade_margin_call.research.record import Record, make_record
 from your_short_trade_margin_call.research.running import Progress, trace
 from your_short_trade_margin_call.research.survey import make_field
 from your_short_trade_margin_call.research.sweep import Sweep, blocked_by_reason, run_sweep
 from your_short_trade_margin_call.research.trials import grid_params, only_trial, with_defaults
+from your_short_trade_margin_call.research.walk_forward import STEP_MS, Procedure, walk_forward
 from your_short_trade_margin_call.rules.market_arrays import MarketArrays, make_market
 from your_short_trade_margin_call.rules.terms import NO_PRICE, Contract, Terms, make_contract, make_terms
 from your_short_trade_margin_call.settings import ParameterGrid, Settings
@@ -106,6 +108,31 @@ class BacktestEngine:
         rows = tuple(_trade_row(made.trades[k], candles.time_ms, instrument, start) for k in range(metrics.trades))
         facts = self.facts(candles, any(_met_the_ladder(row, instrument) for row in rows))
         return BacktestResult(params, metrics, made.equity, blocked_by_reason(made.blocked[0]), rows, facts)
+
+    def walk_forward(
+        self,
+        candles: Candles,
+        grid: ParameterGrid | None = None,
+        progress: Progress | None = None,
+        *,
+        alpha: float | None = None,
+        workers: int | None = None,
+    ) -> Record:
+        """The record of the procedure over `candles`, with its verdict: what `optimize` would have been worth.
+
+        The sweep is repeated every `settings.reoptimize` (12 h where that is never) on the last `settings.window`,
+        and one account trades its winners. `alpha` is how often REAL may be false; None takes the share of one
+        procedure in ten that are looked at again and again.
+
+        Raises:
+            TooFewCandlesError: the candles are fewer than a window and a step, or than the longest lookback needs.
+        """
+        trials = grid_params(grid or ParameterGrid(), self.settings)
+        _require_candles(candles, max(trials.highest_high_lookback))
+        procedure = Procedure(trials, self.settings.window, self.settings.reoptimize or STEP_MS)
+        balance, seed = self.settings.starting_balance, self.settings.seed
+        walk = walk_forward(*self._inputs(candles), procedure, balance, progress, workers)
+        return make_record(walk, alpha, seed)
 
     def facts(self, candles: Candles, met_the_ladder: bool = False) -> dict[str, Any]:
         """What a result on these candles rests on, for artefacts and the screen."""

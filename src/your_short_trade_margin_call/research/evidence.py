@@ -13,7 +13,7 @@ from your_short_trade_margin_call.research.account_kernel import TRADE_COLUMNS
 from your_short_trade_margin_call.research.chance import ChanceShorts
 from your_short_trade_margin_call.research.statistics.bootstrap import mean_interval
 from your_short_trade_margin_call.research.statistics.e_values import Stakes, alpha_share, log_wealth
-from your_short_trade_margin_call.research.walk_forward import DAY_MS, WalkForward, fold_sums
+from your_short_trade_margin_call.research.walk_forward import DAY_MS, WalkForward
 from your_short_trade_margin_call.rules import costs, position
 from your_short_trade_margin_call.rules.terms import NO_PRICE
 
@@ -26,6 +26,8 @@ LEAST_TRADES = 30
 """Fewer closed trades than this say nothing."""
 LEVEL = 0.9
 """How often the interval printed as "likely" covers the truth."""
+MOST_DAYS = 365
+"""Who would have to wait longer than this is told that there is no end in sight."""
 PROMISE_KEPT = 0.5
 """LUCK: even the interval's upper end is below this part of what was promised."""
 STAKES = Stakes(tuple(2.0**k for k in range(6)), (1.0 / 6.0,) * 6)
@@ -196,7 +198,7 @@ def _too_little(evidence: Evidence) -> str:
     if so_far <= 0:
         return f"What it made, {what} might have made too: more days of candles are needed."
     more = math.ceil((e.needed - so_far) * e.days / so_far)
-    days = f"about {more} more {'day' if more == 1 else 'days'}"
+    days = f"about {more} more {'day' if more == 1 else 'days'}" if more <= MOST_DAYS else "no year of days"
     return f"What it made, {what} might have made too: if it goes on like this, {days} would tell."
 
 

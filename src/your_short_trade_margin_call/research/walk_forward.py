@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     Integers = NDArray[np.int64]
 
 DAY_MS = 86_400_000
+STEP_MS = DAY_MS // 2
 _EXIT_REASON, _EXIT_INDEX, _ENTRY_INDEX = (TRADE_COLUMNS.index(x) for x in ("exit_reason", "exit_index", "entry_index"))
 
 
@@ -47,7 +48,7 @@ class Procedure:
 
     trials: Trials
     window_ms: int = DAY_MS
-    step_ms: int = DAY_MS // 2
+    step_ms: int = STEP_MS
 
 
 class Choice(NamedTuple):
