@@ -156,7 +156,7 @@ def run(
     from your_short_trade_margin_call.commands.request import Typed
 
     typed = Typed(common, market, trading, access, stake)
-    run_main_job(typed, grid, no_trade, require_real, _screen(common))
+    run_main_job(typed, grid, no_trade, no_evidence, require_real, _screen(common))
 
 
 @app.command(
@@ -183,7 +183,7 @@ def optimize(
     from your_short_trade_margin_call.commands.optimizing import optimize as run_optimize
 
     symbol = required_pair(common, "optimize")
-    run_optimize(symbol, common, market, grid, days, require_real, _screen(common))
+    run_optimize(symbol, common, market, grid, days, no_evidence, require_real, _screen(common))
 
 
 @app.command(

@@ -13,10 +13,12 @@ from your_short_trade_margin_call.adapters.storage.optimization_queue import Ent
 from your_short_trade_margin_call.domain.errors import ShortestPeakError
 from your_short_trade_margin_call.domain.params import StrategyParams
 from your_short_trade_margin_call.domain.ports import Clock, Exchange
-from your_short_trade_margin_call.domain.words import Account
+from your_short_trade_margin_call.domain.words import Account, Verdict
+from your_short_trade_margin_call.examiner import Examiner
 from your_short_trade_margin_call.market.candles import Candles
 from your_short_trade_margin_call.paths import Paths
 from your_short_trade_margin_call.reoptimizer import OptimizationLeftError, Reoptimizer, Schedule
+from your_short_trade_margin_call.reporting.evidence_text import untested
 from your_short_trade_margin_call.research.backtest_engine import BacktestEngine
 from your_short_trade_margin_call.research.running import Progress
 from your_short_trade_margin_call.research.sweep import Sweep
@@ -28,10 +30,9 @@ if TYPE_CHECKING:
     from your_short_trade_margin_call.trading.live_trading_engine import LiveTradingEngine
     from your_short_trade_margin_call.trading.state import Context
 
-NOT_TESTED = {
-    "verdict": "NOT TESTED",
-    "reason": "The winner was chosen on the very candles it is judged by: nothing here says it is better than luck.",
-}
+NOT_TESTED = untested(
+    "The winner was chosen on the very candles it is judged by: nothing here says it is better than luck."
+)
 
 
 class CandleSource(Protocol):
@@ -53,6 +54,7 @@ class Optimization:
     document: dict[str, Any]
     written: tuple[Path, ...] = ()
     notes: tuple[str, ...] = ()
+    needs_real: bool = False
 
     @property
     def params(self) -> StrategyParams:
@@ -60,9 +62,19 @@ class Optimization:
         return self.sweep.best
 
     @property
-    def has_edge(self) -> bool:
+    def made_money(self) -> bool:
         """Whether the winner made money in its own window: the least one may ask."""
         return self.sweep.best_metrics.pnl_value > 0
+
+    @property
+    def is_real(self) -> bool:
+        """Whether the evidence says that the procedure beats luck."""
+        return bool(self.document["evidence"]["verdict"] == Verdict.REAL)
+
+    @property
+    def has_edge(self) -> bool:
+        """Whether it may be traded: it made money, and where real money needs evidence, there is some."""
+        return self.made_money and (self.is_real or not self.needs_real)
 
 
 @dataclass(frozen=True)
@@ -94,7 +106,8 @@ class Parts:
     `takes_market_time` tells whether the market goes on while a sweep runs (a live one does, a replay does not).
     `max_notional_usdt`, `verify_stop` and `turn_every_ms` are the engine's (`trading.state.Context`), and so is
     `heartbeat`. `lane` is whose runs of the queue are this one's: an account's on a live market, where each has its own
-    fees and capital.
+    fees and capital. `examiner` tests the procedure against luck (None: nobody does); where `needs_real`, entries
+    wait for the verdict REAL.
     """
 
     symbol: str
@@ -123,6 +136,8 @@ class Parts:
     turn_every_ms: int = 0
     heartbeat: Callable[[], None] | None = None
     lane: str | None = None
+    examiner: Examiner | None = None
+    needs_real: bool = False
 
 
 class MainEngine:
@@ -136,8 +151,12 @@ class MainEngine:
 
     # ---- optimise ----------------------------------------------------------------------------------
 
-    def optimize(self, until_ms: int, progress: Progress | None = None) -> Optimization:
-        """Sweep the window that ends at `until_ms`, write the artefacts.
+    def optimize(
+        self, until_ms: int, progress: Progress | None = None, examining: Progress | None = None
+    ) -> Optimization:
+        """Sweep the window that ends at `until_ms`, test the procedure against luck, write the artefacts.
+
+        `progress` hears of trials, `examining` of the sweeps that the test repeats.
 
         Raises:
             CandleError: no, or too few, candles.
@@ -149,11 +168,13 @@ class MainEngine:
         sweep = parts.engine.sweep(candles, parts.grid, progress)
         elapsed = parts.stopwatch_s() - started
         document = self._document(candles, sweep, elapsed)
+        if parts.examiner is not None:
+            document["evidence"] = parts.examiner.examine(until_ms, examining or progress).document
         saved = save_best_params(parts.paths, document)
         table = parts.paths.sweep_table(parts.symbol, parts.market)
         write_sweep_table(table, sweep.table)
         self._optimizations += 1
-        return Optimization(sweep, document, (*saved.written, table), saved.notes)
+        return Optimization(sweep, document, (*saved.written, table), saved.notes, parts.needs_real)
 
     def plan_next(self, now_ms: int) -> int | None:
         """Enqueue the next optimisation; returns its due moment, or None when it never re-optimises.
@@ -175,11 +196,13 @@ class MainEngine:
         parts = self.parts
         return parts.queue.claim_due(parts.symbol, parts.market, now_ms, parts.owner, account=parts.lane)
 
-    def optimize_first(self, now_ms: int, progress: Progress | None = None) -> Optimization:
+    def optimize_first(
+        self, now_ms: int, progress: Progress | None = None, examining: Progress | None = None
+    ) -> Optimization:
         """The optimisation at the start: makes up for an overdue run, plans the next."""
         entry = self.claim(now_ms)
         try:
-            result = self.optimize(now_ms, progress)
+            result = self.optimize(now_ms, progress, examining)
         except ShortestPeakError as error:
             if entry is not None:
                 self.parts.queue.fail(entry.id, str(error), now_ms)

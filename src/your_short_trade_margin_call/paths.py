@@ -34,6 +34,11 @@ class Paths:
         """The queue of optimisation runs."""
         return self.root / "optimization_queue.json"
 
+    @property
+    def looks(self) -> Path:
+        """The log of looks at records: what shares the chance of a false REAL."""
+        return self.root / "looks.json"
+
     def pair(self, symbol: str) -> Path:
         """The folder of one pair."""
         return self.root / symbol

@@ -28,7 +28,7 @@ def test_without_a_terminal_it_optimises_and_trades_to_the_end(face: Face) -> No
     assert "\x1b" not in answer.out
     text = flowed(answer.out)
     assert "No pair was named: this is BTCUSDT." in text
-    order = ["BTCUSDT on the simulated market", "Best of 336", "Its trades", "NOT TESTED", "What a trade can lose",
+    order = ["BTCUSDT on the simulated market", "Best of 336", "Its trades", "Verdict:", "What a trade can lose",
              "times the balance", "saved", "Trading on paper", "ENTRY", "EXIT", "Over after"]  # fmt: skip
     places = [text.index(part) for part in order]
     assert places == sorted(places)
@@ -133,7 +133,7 @@ def test_trade_warns_of_parameters_that_know_the_future(face: Face, candles: Pat
     assert "they know a part of this future" in text
     assert "found under other settings: leverage." in text
     assert "What a trade can lose" in text
-    assert "NOT TESTED" in text
+    assert "Verdict: CAN'T TELL. 30 closed trades are needed" in text
 
 
 def test_trade_never_optimises_when_told_so(face: Face) -> None:

@@ -20,12 +20,12 @@ BANNED = re.compile(
     re.VERBOSE,
 )
 SEEDED = {"numpy.random.Generator", "numpy.random.PCG64", "numpy.random.SeedSequence"}
-"""Generators with a seed of their own, for invented markets."""
+"""Generators with a seed of their own, for invented markets and what is estimated by drawing."""
 
 READS_CLOCKS = re.compile(
     r"adapters/system_clock\.py | cli[^/]*\.py | __main__\.py | composition/parts\.py", re.VERBOSE
 )
-DRAWS_SEEDED = re.compile(r"market/.+")
+DRAWS_SEEDED = re.compile(r"market/.+ | research/seeds\.py", re.VERBOSE)
 HANDED_OVER = "numpy.random.Generator"
 """Anybody may say that a generator is passed in. To make one takes a source of bits, which is banned."""
 

@@ -24,6 +24,7 @@ from your_short_trade_margin_call.commands.optimizing import (
     show_worst_loss,
     swept,
     window_of,
+    without_evidence,
 )
 from your_short_trade_margin_call.commands.output import print_json
 from your_short_trade_margin_call.commands.program import INTERRUPTED
@@ -43,7 +44,7 @@ _CYCLE_ONLY = {"window", "reoptimize", "stale_after"}
 """Settings that change when parameters are searched, not what they earn."""
 
 
-def run(typed: Typed, grid: Path | None, no_trade: bool, require_real: bool, screen: Screen) -> None:
+def run(typed: Typed, grid: Path | None, no_trade: bool, no_evidence: bool, require_real: bool, screen: Screen) -> None:
     """The main job: everything in order.
 
     Raises:
@@ -53,6 +54,7 @@ def run(typed: Typed, grid: Path | None, no_trade: bool, require_real: bool, scr
     common = typed.common
     with _nothing_traded_yet(screen):
         prepared, is_default = _prepare_some_pair(screen, typed, grid, no_trade)
+        prepared = without_evidence(prepared) if no_evidence else prepared
         symbol = prepared.request.symbol
         introduce(screen, prepared)
         if is_default:
@@ -143,7 +145,7 @@ def _optimize_first(screen: Screen, prepared: Prepared, as_json: bool) -> Optimi
     window = window_of(prepared, until_ms)
     show_settings(screen, prepared, window)
     optimizer = make_optimizer(prepared)
-    optimization = swept(screen, prepared, lambda report: optimizer.optimize_first(until_ms, report))
+    optimization = swept(screen, prepared, lambda *reports: optimizer.optimize_first(until_ms, *reports))
     for note in optimizer.parts.queue.notes:
         screen.say(note, style="yellow")
     if not as_json:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,8 @@ from your_short_trade_margin_call.domain.errors import AnswerIsNoError
 from your_short_trade_margin_call.domain.params import StrategyParams
 from your_short_trade_margin_call.main_engine import Optimization
 from your_short_trade_margin_call.market.candles import Candles
-from your_short_trade_margin_call.reporting.progress import Report, sweep_progress
+from your_short_trade_margin_call.reporting.evidence_text import NOT_TESTED
+from your_short_trade_margin_call.reporting.progress import Report, progress, sweep_progress
 from your_short_trade_margin_call.reporting.screen import Screen, doubt_about
 from your_short_trade_margin_call.reporting.sheets import (
     CandleRange,
@@ -39,9 +41,12 @@ NO_EDGE = (
     "finds one that did not."
 )
 
+NO_EVIDENCE = "Real money waits for the verdict REAL: there are no entries (no_edge) until an optimisation finds it."
+ON_ALL_THE_SAME = "Trading goes on all the same where no money is at stake; real money would wait for REAL."
 
-def optimize(symbol: str, common: Common, market: Market, grid: Path | None, days: float | None, require_real: bool,
-             screen: Screen) -> None:  # fmt: skip
+
+def optimize(symbol: str, common: Common, market: Market, grid: Path | None, days: float | None, no_evidence: bool,
+             require_real: bool, screen: Screen) -> None:  # fmt: skip
     """The `optimize` command: the last days of the candles, the artefacts, no queue.
 
     On an invented market the window is its first day, so that `trade` afterwards does not know the future.
@@ -50,6 +55,7 @@ def optimize(symbol: str, common: Common, market: Market, grid: Path | None, day
         AnswerIsNoError: `require_real`, and the verdict is another.
     """
     prepared = prepare(make_request(symbol, common, market, grid=grid, days=days))
+    prepared = without_evidence(prepared) if no_evidence else prepared
     introduce(screen, prepared)
     until_ms = prepared.candles.end_ms
     if prepared.is_invented:
@@ -57,7 +63,7 @@ def optimize(symbol: str, common: Common, market: Market, grid: Path | None, day
     window = window_of(prepared, until_ms)
     show_settings(screen, prepared, window)
     optimizer = make_optimizer(prepared)
-    optimization = swept(screen, prepared, lambda report: optimizer.optimize(until_ms, report))
+    optimization = swept(screen, prepared, lambda *reports: optimizer.optimize(until_ms, *reports))
     if common.json:
         print_json(optimization_json(prepared, optimization))
     else:
@@ -70,6 +76,11 @@ def introduce(screen: Screen, prepared: Prepared) -> None:
     screen.mark_market(prepared.name)
     for notice in prepared.notices:
         screen.say(notice, style="yellow")
+
+
+def without_evidence(prepared: Prepared) -> Prepared:
+    """The same, not tested against luck."""
+    return replace(prepared, request=replace(prepared.request, wants_evidence=False))
 
 
 def window_of(prepared: Prepared, until_ms: int) -> Candles:
@@ -90,12 +101,15 @@ def show_settings(screen: Screen, prepared: Prepared, window: Candles) -> None:
     screen.say()
 
 
-def swept(screen: Screen, prepared: Prepared, run: Callable[[Report], Optimization]) -> Optimization:
-    """Run an optimisation behind a progress bar."""
+def swept(screen: Screen, prepared: Prepared, run: Callable[[Report, Report], Optimization]) -> Optimization:
+    """Run an optimisation behind progress bars: one for its trials, one for the sweeps of the test against luck."""
     if _must_compile():
         screen.say("First run of this version here: compiling its rules takes up to 20 seconds.")
-    with sweep_progress(screen, len(prepared.request.grid), stopwatch_s) as report:
-        return interruptible(lambda: run(report))
+    with (
+        sweep_progress(screen, len(prepared.request.grid), stopwatch_s) as report,
+        progress(screen, "Test against luck", "sweep", 0, stopwatch_s) as examining,
+    ):
+        return interruptible(lambda: run(report, examining))
 
 
 def _must_compile() -> bool:
@@ -115,8 +129,12 @@ def show_optimization(screen: Screen, prepared: Prepared, optimization: Optimiza
     show_trades(screen, rows, instrument.price_decimals)
     screen.say()
     screen.say(evidence_text(prepared, document["evidence"]), style="bold")
-    if not optimization.has_edge:
+    if not optimization.made_money:
         screen.say(NO_EDGE, style="bold yellow")
+    elif not optimization.has_edge:
+        screen.say(NO_EVIDENCE, style="bold yellow")
+    elif "sentence" in document["evidence"] and not optimization.is_real:
+        screen.say(ON_ALL_THE_SAME, style="yellow")
     show_worst_loss(screen, prepared, optimization.params, float(window.close[-1]), document["results"]["avg_win"])
     screen.say()
     for path in optimization.written:
@@ -151,9 +169,12 @@ def show_worst_loss(
 
 
 def evidence_text(prepared: Prepared, evidence: dict[str, Any]) -> str:
-    """The verdict and its reason in one sentence."""
-    doubt = doubt_about(prepared.name)
-    return f"{evidence.get('verdict', 'NOT TESTED')}: {evidence.get('reason', 'no reason is given.')}{doubt}"
+    """The record in a sentence, the verdict and its reason."""
+    doubt, verdict = doubt_about(prepared.name), evidence.get("verdict", NOT_TESTED)
+    reason = evidence.get("reason", "no reason is given.")
+    if "sentence" not in evidence:
+        return f"{verdict}: {reason}{doubt}"
+    return f"{evidence['sentence']} Verdict: {verdict}. {reason}{doubt}"
 
 
 def facts_rows(facts: dict[str, Any]) -> list[tuple[str, str]]:
@@ -198,7 +219,7 @@ def require_verdict(optimization: Optimization, require_real: bool) -> None:
 
 def is_real(optimization: Optimization) -> bool:
     """Whether the evidence says that the procedure beats luck."""
-    return bool(optimization.document["evidence"]["verdict"] == "REAL")
+    return optimization.is_real
 
 
 def range_of(candles: Candles) -> CandleRange:

@@ -7,9 +7,12 @@ import time
 from datetime import datetime, timezone
 
 from your_short_trade_margin_call import __version__
+from your_short_trade_margin_call.adapters.storage.looks import Looks
 from your_short_trade_margin_call.adapters.storage.optimization_queue import OptimizationQueue, Owner
 from your_short_trade_margin_call.adapters.system_clock import stopwatch_s
 from your_short_trade_margin_call.composition.request import Prepared
+from your_short_trade_margin_call.domain.words import Account
+from your_short_trade_margin_call.examiner import Examiner
 from your_short_trade_margin_call.main_engine import MainEngine, Parts
 from your_short_trade_margin_call.research.backtest_engine import BacktestEngine
 
@@ -24,9 +27,17 @@ def make_optimizer(prepared: Prepared) -> MainEngine:
     return MainEngine(make_parts(prepared))
 
 
+def make_examiner(prepared: Prepared, engine: BacktestEngine) -> Examiner:
+    """Who looks at the record of the request's procedure."""
+    request = prepared.request
+    looks = Looks(request.paths.looks)
+    return Examiner(request.symbol, prepared.name, engine, request.grid, prepared.history, looks)
+
+
 def make_parts(prepared: Prepared) -> Parts:
     """Everything but exchange, clock and journal."""
     request = prepared.request
+    engine = make_backtest_engine(prepared)
     return Parts(
         symbol=request.symbol,
         market=prepared.name,
@@ -34,7 +45,7 @@ def make_parts(prepared: Prepared) -> Parts:
         settings=request.settings,
         grid=request.grid,
         paths=request.paths,
-        engine=make_backtest_engine(prepared),
+        engine=engine,
         source=prepared,
         queue=OptimizationQueue(request.paths.optimization_queue),
         owner=Owner(os.getpid(), str(time.time_ns())),
@@ -42,4 +53,6 @@ def make_parts(prepared: Prepared) -> Parts:
         wall_now=lambda: datetime.now(tz=timezone.utc).isoformat(timespec="seconds"),
         stopwatch_s=stopwatch_s,
         lane=prepared.lane,
+        examiner=make_examiner(prepared, engine) if request.wants_evidence else None,
+        needs_real=request.account is Account.MAINNET and not request.despite_evidence,
     )

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from your_short_trade_margin_call.domain.instrument import Instrument
 from your_short_trade_margin_call.domain.words import Account, MarketKind
 from your_short_trade_margin_call.market.candles import Candles
+from your_short_trade_margin_call.market.invented_past import invented_past
 from your_short_trade_margin_call.paths import Paths
 from your_short_trade_margin_call.settings import ParameterGrid, Settings
 
@@ -54,6 +55,8 @@ class Request:
     """The one risk fraction to trade with; None leaves it to the grid."""
     max_notional_usdt: float | None = None
     """The largest worth of a position at its entry; None sets no limit, 0 takes the smallest quantity there is."""
+    wants_evidence: bool = True
+    """Whether the procedure is tested against luck whenever it chooses."""
     despite_evidence: bool = False
     """Whether real money may be traded without the verdict REAL."""
 
@@ -100,6 +103,19 @@ class Prepared:
     def journal(self) -> Path:
         """The journal of this account, market and pair."""
         return self.request.paths.journal(self.request.symbol, self.request.account, self.name)
+
+    def history(self, start_ms: int, until_ms: int) -> Candles:
+        """Closed candles that open in [start, until), as far back as there are any.
+
+        Raises:
+            CandleError: there are none.
+            ExchangeError: some are not kept, and the exchange cannot be asked.
+        """
+        if self.live is not None:
+            return self.live.source.window(until_ms, until_ms - start_ms)
+        if self.is_invented and start_ms < self.candles.start_ms:
+            return invented_past(self.candles, self.request.settings, start_ms).between(start_ms, until_ms)
+        return self.candles.between(start_ms, until_ms)
 
     def window(self, until_ms: int, window_ms: int) -> Candles:
         """Candles that closed in (until - window, until] (`main_engine.CandleSource`)."""

@@ -21,10 +21,16 @@ _PLAIN_EVERY_S = 5.0
 @contextmanager
 def sweep_progress(screen: Screen, trials: int, stopwatch_s: Callable[[], float]) -> Iterator[Report]:
     """A report for `trials` trials; when all went well a last line says how many there were and how fast."""
-    started = stopwatch_s()
+    started = ended = stopwatch_s()
+
+    def told(done: int, total: int) -> None:
+        nonlocal ended
+        report(done, total)
+        ended = stopwatch_s()
+
     with progress(screen, "Sweep", "trial", trials, stopwatch_s) as report:
-        yield report
-    elapsed = stopwatch_s() - started
+        yield told
+    elapsed = (ended if ended > started else stopwatch_s()) - started
     screen.say(f"{counted(trials, 'trial')} in {elapsed:.2f} s: {trials / max(elapsed, 1e-9):,.0f} a second.")
 
 

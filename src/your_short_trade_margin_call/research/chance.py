@@ -9,6 +9,7 @@ import numpy as np
 
 from your_short_trade_margin_call.research.account_kernel import ACCOUNT, N_TRADE_COLUMNS, TRADE_COLUMNS
 from your_short_trade_margin_call.research.chance_kernel import chance_shorts
+from your_short_trade_margin_call.research.seeds import generator
 from your_short_trade_margin_call.research.walk_forward import WalkForward, fold_sums
 
 if TYPE_CHECKING:
@@ -21,7 +22,6 @@ ACCOUNTS = 64
 MOST_SCALE = 5.0
 """Chance shorts that were hardly ever in the market are not blown up beyond this."""
 _ENTRY_INDEX, _EXIT_INDEX = (TRADE_COLUMNS.index(name) for name in ("entry_index", "exit_index"))
-_KEYS = 0x5EED
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ def chance_beside(walk: WalkForward, accounts: int = ACCOUNTS, seed: int = 0) ->
 
 
 def _keys(accounts: int, seed: int) -> NDArray[np.uint64]:
-    return np.asarray(np.random.SeedSequence([_KEYS, seed]).generate_state(accounts, np.uint64), dtype=np.uint64)
+    return generator(seed, "chance shorts").integers(0, 2**64, accounts, dtype=np.uint64)
 
 
 def _hazards(walk: WalkForward) -> Floats:

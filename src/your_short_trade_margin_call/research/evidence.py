@@ -11,6 +11,7 @@ import numpy as np
 from your_short_trade_margin_call.domain.words import ExitReason, Verdict
 from your_short_trade_margin_call.research.account_kernel import TRADE_COLUMNS
 from your_short_trade_margin_call.research.chance import ChanceShorts
+from your_short_trade_margin_call.research.seeds import generator
 from your_short_trade_margin_call.research.statistics.bootstrap import mean_interval
 from your_short_trade_margin_call.research.statistics.e_values import Stakes, alpha_share, log_wealth
 from your_short_trade_margin_call.research.walk_forward import DAY_MS, WalkForward
@@ -156,8 +157,7 @@ def _interval(returns: Floats, seed: int) -> tuple[float, float, float]:
     mean = float(np.mean(returns)) * 100.0
     if len(returns) < 2:
         return -math.inf, mean, math.inf
-    luck = np.random.Generator(np.random.PCG64(seed))
-    interval = mean_interval(returns, luck, level=LEVEL)
+    interval = mean_interval(returns, generator(seed, "interval"), level=LEVEL)
     return interval.low * 100.0, mean, interval.high * 100.0
 
 

@@ -1,0 +1,113 @@
+"""`Examiner`: how good the procedure was over the stored history, looked at honestly (DESIGN 9)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from your_short_trade_margin_call.adapters.storage.looks import Look, Looks, procedure_key
+from your_short_trade_margin_call.domain.errors import CandleError, ShortestPeakError
+from your_short_trade_margin_call.market.candles import Candles
+from your_short_trade_margin_call.reporting.evidence_text import evidence_document, untested
+from your_short_trade_margin_call.research.backtest_engine import BacktestEngine
+from your_short_trade_margin_call.research.evidence import LEAST_TRADES
+from your_short_trade_margin_call.research.record import Record, make_record
+from your_short_trade_margin_call.research.running import Progress
+from your_short_trade_margin_call.research.statistics.e_values import alpha_share
+from your_short_trade_margin_call.settings import ParameterGrid
+
+DAY_MS = 86_400_000
+USUAL_DAYS = 30
+MOST_DAYS = 180
+
+History = Callable[[int, int], Candles]
+"""Closed candles that open in [start, end), as far back as there are any."""
+
+_NOT_THE_PROCEDURE = {"starting_balance", "stale_after", "edge"}
+"""Settings that do not change what is chosen or how it does."""
+
+
+@dataclass(frozen=True)
+class Examined:
+    """What a look found: the record (None when there is none) and its document for artefacts."""
+
+    record: Record | None
+    document: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Examiner:
+    """Looks at the record of a procedure on one pair and market.
+
+    Args:
+        symbol: the pair.
+        market: its name in artefacts.
+        engine: walks the history.
+        grid: what the procedure tries.
+        history: where the candles come from.
+        looks: where every look is written down.
+        days: how far back the record goes at first; further, to MOST_DAYS, until enough trades have closed.
+    """
+
+    symbol: str
+    market: str
+    engine: BacktestEngine
+    grid: ParameterGrid
+    history: History
+    looks: Looks
+    days: float = USUAL_DAYS
+
+    def examine(self, until_ms: int, progress: Progress | None = None) -> Examined:
+        """Look at the record that ends at `until_ms`; what hinders that is told in the document."""
+        try:
+            return self._examined(until_ms, progress)
+        except CandleError as error:
+            return Examined(None, untested(f"There is no record: {error.message}"))
+        except ShortestPeakError as error:
+            return Examined(None, untested(f"The history cannot be had: {error.message}"))
+
+    def _examined(self, until_ms: int, progress: Progress | None) -> Examined:
+        key = self._key()
+        known = self.looks.known(key)
+        number = self.looks.next_number(self.market)
+        candles = None if known is None else self._continued(known, until_ms)
+        if known is not None and candles is not None:
+            number = known.number
+            record = self._walk(candles, number, progress)
+        else:
+            candles, record = self._begun(until_ms, number, progress)
+        look = self.looks.remember(
+            Look(key, self.symbol, self.market, number, candles.start_ms, candles.end_ms, 0, str(record.verdict))
+        )
+        if look.number != number:  # another process looked at something else meanwhile
+            record = make_record(record.walk, alpha_share(look.number), self.engine.settings.seed)
+        return Examined(record, evidence_document(record, candles, look.number, look.looks))
+
+    def _key(self) -> str:
+        settings = self.engine.settings.model_dump(mode="json")
+        kept = {name: value for name, value in settings.items() if name not in _NOT_THE_PROCEDURE}
+        return procedure_key(self.symbol, self.market, self.grid.model_dump(mode="json"), kept)
+
+    def _walk(self, candles: Candles, number: int, progress: Progress | None) -> Record:
+        return self.engine.walk_forward(candles, self.grid, progress, alpha=alpha_share(number))
+
+    def _continued(self, known: Look, until_ms: int) -> Candles | None:
+        """The candles of a record that was begun before; None where it cannot go on."""
+        window_ms = self.engine.settings.window
+        if not self.days * DAY_MS <= until_ms - known.from_ms - window_ms <= 2 * MOST_DAYS * DAY_MS:
+            return None
+        candles = self.history(known.from_ms, until_ms)
+        return candles if len(candles) and candles.start_ms == known.from_ms else None
+
+    def _begun(self, until_ms: int, number: int, progress: Progress | None) -> tuple[Candles, Record]:
+        """A record of the usual days, or of more until enough trades have closed or there are no more candles."""
+        days = self.days
+        while True:
+            from_ms = until_ms - int(days * DAY_MS) - self.engine.settings.window
+            candles = self.history(from_ms, until_ms)
+            record = self._walk(candles, number, progress)
+            is_all = candles.start_ms > from_ms or days >= MOST_DAYS
+            if record.walk.closed_trades >= LEAST_TRADES or is_all:
+                return candles, record
+            days = min(2 * days, MOST_DAYS)
