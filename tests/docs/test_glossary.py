@@ -8,7 +8,7 @@ import pytest
 
 from tests.docs.pages import DOCS, code, section, table
 from your_short_trade_margin_call.domain.errors import AnswerIsNoError, BadInputError, OutsideError
-from your_short_trade_margin_call.domain.words import BlockReason, ExitReason, ExitType, TargetSource
+from your_short_trade_margin_call.domain.words import BlockReason, ExitReason, ExitType, Objective, TargetSource
 from your_short_trade_margin_call.research.metrics import METRIC_COLUMNS
 
 GLOSSARY = DOCS / "glossary.md"
@@ -19,6 +19,7 @@ GLOSSARY = DOCS / "glossary.md"
     [
         ("Exit types", ExitType),
         ("Target sources", TargetSource),
+        ("Objectives: what the winner of a sweep is chosen by", Objective),
         ("Exit reasons", ExitReason),
         ("Block reasons: why a signal was not traded", BlockReason),
     ],

@@ -6,8 +6,11 @@ only ever appended. The kernel cache (``rules/jit.py``) is keyed by this file to
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import IntEnum, StrEnum
-from typing import Self
+from typing import Self, TypeVar
+
+Window = TypeVar("Window")
 
 
 class Side(IntEnum):
@@ -45,6 +48,24 @@ class TargetSource(CodedEnum):
 
     LEVEL = "level"
     TAKE_PROFIT = "take_profit"
+
+
+class Objective(StrEnum):
+    """What the winner of a sweep is chosen by (`research/selection.py`)."""
+
+    PNL_PCT = "pnl_pct"
+    PLATEAU = "plateau"
+    GROWTH = "growth"
+    POOLED = "pooled"
+
+    @property
+    def is_pooled(self) -> bool:
+        """Whether it looks at several windows; the others look at the latest."""
+        return self in (Objective.GROWTH, Objective.POOLED)
+
+    def windows_of(self, windows: Sequence[Window]) -> Sequence[Window]:
+        """Those of some windows, the latest last, that it looks at."""
+        return windows if self.is_pooled else windows[-1:]
 
 
 class ExitReason(CodedEnum):
