@@ -26,7 +26,7 @@ KEYS = {name: luck_key(seed, pair) for name, seed, pair in (
 
 def draw(key: np.uint64, candle_ms: int, purpose: np.uint64) -> np.uint64:
     """Python calls get a plain int back; kernels keep it as it is."""
-    return np.uint64(luck._draw(key, candle_ms, purpose))
+    return np.uint64(luck.draw(key, candle_ms, purpose))
 
 
 def draws(key: np.uint64, purpose: np.uint64, count: int = CANDLES) -> NDArray[np.float64]:

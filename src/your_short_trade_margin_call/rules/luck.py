@@ -26,7 +26,8 @@ def _mix(bits: np.uint64) -> np.uint64:
 
 
 @jit
-def _draw(key: np.uint64, candle_ms: int, purpose: np.uint64) -> np.uint64:
+def draw(key: np.uint64, candle_ms: int, purpose: np.uint64) -> np.uint64:
+    """64 bits of luck: a hash of the key, the candle (or any number that stands for a place) and the purpose."""
     bits = _mix(key + np.uint64(0x9E3779B97F4A7C15) * purpose)
     return _mix(bits ^ _mix(np.uint64(candle_ms) + np.uint64(0x9E3779B97F4A7C15)))
 
@@ -40,7 +41,7 @@ def uniform(bits: np.uint64) -> float:
 @jit_inline
 def is_rejected(key: np.uint64, candle_ms: int, probability: float) -> bool:
     """Whether the exchange rejects the entry that would fill in this candle."""
-    return uniform(_draw(key, candle_ms, ENTRY_REJECT)) < probability
+    return uniform(draw(key, candle_ms, ENTRY_REJECT)) < probability
 
 
 @jit_inline
@@ -54,7 +55,7 @@ def slippage_bps(key: np.uint64, candle_ms: int, purpose: np.uint64, mean_bps: f
     """|Normal(mean, mean / 2)| in basis points for a market fill in this candle (Box-Muller)."""
     if mean_bps <= 0.0:
         return 0.0
-    bits = _draw(key, candle_ms, purpose)
+    bits = draw(key, candle_ms, purpose)
     radius = math.sqrt(-2.0 * math.log(1.0 - uniform(bits)))
     angle = 6.283185307179586 * uniform(_mix(bits + np.uint64(0x9E3779B97F4A7C15)))
     return abs(mean_bps + 0.5 * mean_bps * radius * math.cos(angle))
