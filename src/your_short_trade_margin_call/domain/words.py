@@ -168,3 +168,23 @@ class Account(StrEnum):
     DEMO = "demo"
     TESTNET = "testnet"
     MAINNET = "mainnet"
+
+
+class DrillKind(StrEnum):
+    """The markets of the noise drill; in all but the last two nobody can earn anything beyond luck and shortness."""
+
+    RANDOM_WALK = "random_walk"
+    CLUSTERING = "clustering"
+    JUMPS = "jumps"
+    SQUEEZES = "squeezes"
+    RESAMPLED = "resampled"
+    FALLING = "falling"
+    RISING = "rising"
+    REVERTING = "reverting"
+    PLANTED = "planted"
+    HALF = "half"
+
+    @property
+    def has_edge(self) -> bool:
+        """True where failed peaks are followed by falls that pay for more than their costs."""
+        return self in (DrillKind.PLANTED, DrillKind.HALF)
