@@ -25,7 +25,7 @@ SEEDED = {"numpy.random.Generator", "numpy.random.PCG64", "numpy.random.SeedSequ
 READS_CLOCKS = re.compile(
     r"adapters/system_clock\.py | cli[^/]*\.py | __main__\.py | composition/parts\.py", re.VERBOSE
 )
-DRAWS_SEEDED = re.compile(r"market/.+|research/drill_markets\.py")
+DRAWS_SEEDED = re.compile(r"market/.+|research/(seeds|drill_markets)\.py")
 HANDED_OVER = "numpy.random.Generator"
 """Anybody may say that a generator is passed in. To make one takes a source of bits, which is banned."""
 

@@ -47,7 +47,7 @@ def is_rejected(key: np.uint64, candle_ms: int, probability: float) -> bool:
 @jit_inline
 def enters_by_chance(key: np.uint64, candle_ms: int, probability: float) -> bool:
     """Whether a short-seller without an eye for it sells after this candle."""
-    return uniform(_draw(key, candle_ms, CHANCE_ENTRY)) < probability
+    return uniform(draw(key, candle_ms, CHANCE_ENTRY)) < probability
 
 
 @jit
