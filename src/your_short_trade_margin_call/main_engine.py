@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from your_short_trade_margin_call.adapters.storage.artefacts import save_best_params, write_sweep_table
+from your_short_trade_margin_call.adapters.storage.artefacts import save_best_params, streamed_table, write_sweep_table
 from your_short_trade_margin_call.adapters.storage.journal import SqliteJournal
 from your_short_trade_margin_call.adapters.storage.optimization_queue import Entry, OptimizationQueue, Owner
 from your_short_trade_margin_call.domain.errors import ShortestPeakError
@@ -19,7 +19,7 @@ from your_short_trade_margin_call.paths import Paths
 from your_short_trade_margin_call.reoptimizer import OptimizationLeftError, Reoptimizer, Schedule
 from your_short_trade_margin_call.research.backtest_engine import BacktestEngine
 from your_short_trade_margin_call.research.running import Progress
-from your_short_trade_margin_call.research.sweep import Sweep
+from your_short_trade_margin_call.research.sweep import Sweep, is_wide
 from your_short_trade_margin_call.settings import ParameterGrid, Settings
 from your_short_trade_margin_call.trading.entries import params_as_dict
 
@@ -146,14 +146,23 @@ class MainEngine:
         parts = self.parts
         started = parts.stopwatch_s()
         candles = parts.source.window(until_ms, parts.settings.window)
-        sweep = parts.engine.sweep(candles, parts.grid, progress)
+        sweep, wide = self._swept(candles, progress)
         elapsed = parts.stopwatch_s() - started
         document = self._document(candles, sweep, elapsed)
         saved = save_best_params(parts.paths, document)
         table = parts.paths.sweep_table(parts.symbol, parts.market)
-        write_sweep_table(table, sweep.table)
+        write_sweep_table(table, sweep.rows)
         self._optimizations += 1
-        return Optimization(sweep, document, (*saved.written, table), saved.notes)
+        return Optimization(sweep, document, (*saved.written, table, *wide), saved.notes)
+
+    def _swept(self, candles: Candles, progress: Progress | None) -> tuple[Sweep, tuple[Path, ...]]:
+        """The sweep; a wide one's rows go to a file of their own as they come."""
+        parts = self.parts
+        if not is_wide(len(parts.grid)):
+            return parts.engine.sweep(candles, parts.grid, progress), ()
+        path = parts.paths.wide_table(parts.symbol, parts.market)
+        with streamed_table(path) as take:
+            return parts.engine.sweep(candles, parts.grid, progress, take), (path,)
 
     def plan_next(self, now_ms: int) -> int | None:
         """Enqueue the next optimisation; returns its due moment, or None when it never re-optimises.

@@ -18,7 +18,7 @@ from your_short_trade_margin_call.research import account_kernel as books
 from your_short_trade_margin_call.research.metrics import Metrics, metric_columns, metrics_row
 from your_short_trade_margin_call.research.running import Progress, trace
 from your_short_trade_margin_call.research.survey import make_field
-from your_short_trade_margin_call.research.sweep import Sweep, blocked_by_reason, run_sweep
+from your_short_trade_margin_call.research.sweep import Sweep, Take, blocked_by_reason, run_sweep
 from your_short_trade_margin_call.research.trials import grid_params, only_trial, with_defaults
 from your_short_trade_margin_call.rules.market_arrays import MarketArrays, make_market
 from your_short_trade_margin_call.rules.terms import NO_PRICE, Contract, Terms, make_contract, make_terms
@@ -77,8 +77,17 @@ class BacktestEngine:
             return self._instrument
         return find_instrument(symbol)
 
-    def sweep(self, candles: Candles, grid: ParameterGrid | None = None, progress: Progress | None = None) -> Sweep:
+    def sweep(
+        self,
+        candles: Candles,
+        grid: ParameterGrid | None = None,
+        progress: Progress | None = None,
+        take: Take | None = None,
+    ) -> Sweep:
         """Try every parameter set of `grid` on `candles`.
+
+        `take` is handed all rows, some at a time, and only the best stay in the sweep, as in every sweep of more than
+        `sweep.MOST_KEPT_TRIALS` trials.
 
         Raises:
             TooFewCandlesError: not enough candles for the longest lookback.
@@ -86,7 +95,7 @@ class BacktestEngine:
         params = grid_params(grid or ParameterGrid(), self.settings)
         _require_candles(candles, max(params.highest_high_lookback))
         market, contract, terms = self._inputs(candles)
-        return run_sweep(market, contract, terms, params, self.settings.starting_balance, progress)
+        return run_sweep(market, contract, terms, params, self.settings.starting_balance, progress, take=take)
 
     def backtest(self, candles: Candles, params: StrategyParams) -> BacktestResult:
         """One parameter set, with every trade and the equity curve.

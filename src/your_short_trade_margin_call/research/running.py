@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 Progress = Callable[[int, int], None]
-"""Called with (trials done, trials in all)."""
+"""Called with (trials done, trials in all) at least five times a second. An error it raises ends the sweep."""
 
 MOST_LOOKBACKS = 32
 MOST_TAKE_PROFITS = 256
@@ -39,6 +39,7 @@ _PART = 2_048
 """Trials that a worker takes at once, in large grids: a fraction of a second."""
 _PARTS = 8
 """Parts that a chunk has at least."""
+_HEEDED_EVERY_S = 0.2
 
 
 class Chunk(NamedTuple):
@@ -79,15 +80,24 @@ def run_trials(
         try:
             for lookbacks, take_profits in _chunks(trials):
                 chunk, parts = _split(field, trials, start_wallet, lookbacks, take_profits, stop)
-                for future in as_completed([pool.submit(part) for part in parts]):
-                    done += future.result()
-                    if progress is not None:
-                        progress(done, len(trials))
+                pending = {pool.submit(part) for part in parts}
+                while pending:
+                    finished, pending = wait(pending, _HEEDED_EVERY_S, FIRST_COMPLETED)
+                    for future in finished:
+                        done += future.result()
+                        _tell(progress, done, trials)
+                    if not finished:
+                        _tell(progress, done, trials)
                 yield chunk
         except BaseException:
             stop[0] = True
             pool.shutdown(wait=True, cancel_futures=True)
             raise
+
+
+def _tell(progress: Progress | None, done: int, trials: Trials) -> None:
+    if progress is not None:
+        progress(done, len(trials))
 
 
 def _chunks(trials: Trials) -> Iterator[tuple[range, range]]:
@@ -154,7 +164,7 @@ def _paths(trials: Trials, places: Integers, n_rows: int) -> NDArray[np.void]:
     n_levels = n_rows * len(trials.exit_type)
     paths["at_level"] = row * len(trials.exit_type) + exit_type
     paths["at_trouble"] = n_levels + stop_loss
-    paths["at_take_profit"] = n_levels + len(trials.stop_loss_pct) + take_profit - take_profit.min(initial=0)
+    paths["at_take_profit"] = n_levels + len(trials.stop_loss_pct) + np.unique(take_profit, return_inverse=True)[1]
     return paths
 
 
