@@ -8,22 +8,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from your_short_trade_margin_call.adapters.storage.artefacts import save_best_params, streamed_table, write_sweep_table
-from your_short_trade_margin_call.adapters.storage.journal import SqliteJournal
-from your_short_trade_margin_call.adapters.storage.optimization_queue import Entry, OptimizationQueue, Owner
 from your_short_trade_margin_call.domain.errors import ShortestPeakError
-from your_short_trade_margin_call.domain.params import StrategyParams
-from your_short_trade_margin_call.domain.ports import Clock, Exchange
+from your_short_trade_margin_call.domain.params import StrategyParams, params_as_dict
 from your_short_trade_margin_call.domain.words import Account
 from your_short_trade_margin_call.market.candles import Candles
 from your_short_trade_margin_call.paths import Paths
-from your_short_trade_margin_call.reoptimizer import OptimizationLeftError, Reoptimizer, Schedule
 from your_short_trade_margin_call.research.backtest_engine import BacktestEngine
 from your_short_trade_margin_call.research.running import Progress
 from your_short_trade_margin_call.research.sweep import Sweep, is_wide
 from your_short_trade_margin_call.settings import ParameterGrid, Settings
-from your_short_trade_margin_call.trading.entries import params_as_dict
 
 if TYPE_CHECKING:
+    from your_short_trade_margin_call.adapters.storage.journal import SqliteJournal
+    from your_short_trade_margin_call.adapters.storage.optimization_queue import Entry, OptimizationQueue, Owner
+    from your_short_trade_margin_call.domain.ports import Clock, Exchange
+    from your_short_trade_margin_call.reoptimizer import Reoptimizer
     from your_short_trade_margin_call.trading.books import Observer
     from your_short_trade_margin_call.trading.live_trading_engine import LiveTradingEngine
     from your_short_trade_margin_call.trading.state import Context
@@ -288,12 +287,16 @@ class MainEngine:
         Raises:
             OptimizationLeftError: `stop` was called.
         """
+        from your_short_trade_margin_call.reoptimizer import OptimizationLeftError
+
         if self._is_stopping:
             raise OptimizationLeftError
 
     def _reoptimizer(self) -> Reoptimizer[Optimization]:
         """The adviser that optimises again while trading goes on."""
         parts = self.parts
+        from your_short_trade_margin_call.reoptimizer import Reoptimizer, Schedule
+
         every_ms = parts.settings.reoptimize or 0
         schedule = Schedule(parts.symbol, parts.market, every_ms, parts.takes_market_time, parts.lane)
         return Reoptimizer(self, parts.queue, schedule, parts.on_optimized, parts.on_problem)
