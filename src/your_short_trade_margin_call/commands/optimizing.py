@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import numba
 
 from your_short_trade_margin_call.adapters.system_clock import stopwatch_s
-from your_short_trade_margin_call.commands.options import Common, Market
+from your_short_trade_margin_call.commands.affording import Agreement, require_agreement
+from your_short_trade_margin_call.commands.asking import can_ask
+from your_short_trade_margin_call.commands.options import Common, Market, Wanted
 from your_short_trade_margin_call.commands.output import print_json
 from your_short_trade_margin_call.commands.request import make_request
 from your_short_trade_margin_call.commands.stopping import interruptible
@@ -40,7 +43,7 @@ NO_EDGE = (
 )
 
 
-def optimize(symbol: str, common: Common, market: Market, grid: Path | None, days: float | None, require_real: bool,
+def optimize(symbol: str, common: Common, market: Market, wanted: Wanted, days: float | None, require_real: bool,
              screen: Screen) -> None:  # fmt: skip
     """The `optimize` command: the last days of the candles, the artefacts, no queue.
 
@@ -49,7 +52,7 @@ def optimize(symbol: str, common: Common, market: Market, grid: Path | None, day
     Raises:
         AnswerIsNoError: `require_real`, and the verdict is another.
     """
-    prepared = prepare(make_request(symbol, common, market, grid=grid, days=days))
+    prepared = prepare(make_request(symbol, common, market, grid=wanted.grid, days=days))
     introduce(screen, prepared)
     until_ms = prepared.candles.end_ms
     if prepared.is_invented:
@@ -57,7 +60,8 @@ def optimize(symbol: str, common: Common, market: Market, grid: Path | None, day
     window = window_of(prepared, until_ms)
     show_settings(screen, prepared, window)
     optimizer = make_optimizer(prepared)
-    optimization = swept(screen, prepared, lambda report: optimizer.optimize(until_ms, report))
+    agreement = Agreement(can_ask(common), wanted.yes)
+    optimization = swept(screen, prepared, window, agreement, lambda report: optimizer.optimize(until_ms, report))
     if common.json:
         print_json(optimization_json(prepared, optimization))
     else:
@@ -90,12 +94,31 @@ def show_settings(screen: Screen, prepared: Prepared, window: Candles) -> None:
     screen.say()
 
 
-def swept(screen: Screen, prepared: Prepared, run: Callable[[Report], Optimization]) -> Optimization:
-    """Run an optimisation behind a progress bar."""
+def swept(
+    screen: Screen,
+    prepared: Prepared,
+    window: Candles,
+    agreement: Agreement,
+    run: Callable[[Report], Optimization],
+) -> Optimization:
+    """Run an optimisation behind a progress bar; one that takes long only when that is agreed to.
+
+    Raises:
+        TooCostlyError: it takes long, and nobody agreed to it.
+        AnswerIsNoError: whoever was asked does not want it.
+    """
     if _must_compile():
         screen.say("First run of this version here: compiling its rules takes up to 20 seconds.")
+    require_agreement(screen, prepared, window, agreement)
+    is_left = Event()
     with sweep_progress(screen, len(prepared.request.grid), stopwatch_s) as report:
-        return interruptible(lambda: run(report))
+
+        def heeding(done: int, trials: int) -> None:
+            if is_left.is_set():  # the sweep ends here, and what it has half written goes with it
+                raise KeyboardInterrupt
+            report(done, trials)
+
+        return interruptible(lambda: run(heeding), is_left.set)
 
 
 def _must_compile() -> bool:

@@ -80,6 +80,17 @@ class Market:
 
 
 @dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a sweep is to try."""
+
+    grid: Annotated[
+        Path | None,
+        typer.Option("--grid", metavar="FILE.toml", help="The parameter sets to try: lists and ranges."),
+    ] = None
+    yes: Annotated[bool, typer.Option("--yes", help="Begin a sweep that takes long without asking.")] = False
+
+
+@dataclass(frozen=True, slots=True)
 class Access:
     """Whose account, and how to get into it."""
 

@@ -9,6 +9,9 @@ from rich.text import Text
 from your_short_trade_margin_call.reporting.progress import pace
 from your_short_trade_margin_call.reporting.screen import Screen
 
+_DRAWN_PER_S = 4
+"""Drawing takes a millisecond: at this rate less than half a percent of one core."""
+
 
 class Bar(Progress):
     """A bar on a terminal: how much is done, at what rate, and how long it may still take."""
@@ -22,6 +25,7 @@ class Bar(Progress):
             _Pace(),
             console=screen.console,
             transient=True,
+            refresh_per_second=_DRAWN_PER_S,
         )
 
     def get_renderable(self) -> RenderableType:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,7 @@ from your_short_trade_margin_call.market.instruments import find_instrument
 from your_short_trade_margin_call.research import account_kernel as books
 from your_short_trade_margin_call.research.metrics import Metrics, metric_columns, metrics_row
 from your_short_trade_margin_call.research.running import Progress, trace
+from your_short_trade_margin_call.research.sample import Sample, first_of, sample_of, timed
 from your_short_trade_margin_call.research.survey import make_field
 from your_short_trade_margin_call.research.sweep import Sweep, Take, blocked_by_reason, run_sweep
 from your_short_trade_margin_call.research.trials import grid_params, only_trial, with_defaults
@@ -96,6 +98,17 @@ class BacktestEngine:
         _require_candles(candles, max(params.highest_high_lookback))
         market, contract, terms = self._inputs(candles)
         return run_sweep(market, contract, terms, params, self.settings.starting_balance, progress, take=take)
+
+    def sample(self, candles: Candles, grid: ParameterGrid, stopwatch_s: Callable[[], float]) -> Sample:
+        """Run a small part of a grid's trials, to know what all of them would cost.
+
+        Raises:
+            TooFewCandlesError: not enough candles for the longest lookback.
+        """
+        part = sample_of(grid)
+        self.sweep(candles, first_of(part))  # compiled and in memory before anything is measured
+        sweep, seconds = timed(lambda: self.sweep(candles, part), stopwatch_s)
+        return Sample(sweep.trials, seconds, sweep.rows)
 
     def backtest(self, candles: Candles, params: StrategyParams) -> BacktestResult:
         """One parameter set, with every trade and the equity curve.

@@ -39,7 +39,7 @@ MOST_KEPT_TRIALS = 50_000
 KEPT_ROWS = 1_000
 """So many of them."""
 
-_TRACED_AT_ONCE = 256
+_TRACED_AT_ONCE, _HANDED_AT_ONCE = 256, 16_384
 
 Take = Callable[[Table], None]
 """What becomes of the rows of a wide sweep, some at a time. They begin with `trial`, their place in the grid."""
@@ -124,12 +124,27 @@ def run_sweep(
     With `take` the sweep is treated as a wide one. Without it, a wide sweep's rows are lost but for the best.
     """
     ground = make_field(market, contract, terms, min(trials.highest_high_lookback))
-    chunks = run_trials(ground, trials, starting_balance, progress, workers)
-    run = _Run(ground, trials, starting_balance, progress)
+    report = None if progress is None else _Report(progress, len(trials))
+    chunks = run_trials(ground, trials, starting_balance, report, workers)
+    run = _Run(ground, trials, starting_balance, report)
     if take is not None or is_wide(len(trials)):
         return _wide(run, chunks, take)
     is_small = len(trials) * len(market.time_ms) <= TRACED_CANDLES
     return _whole(run, chunks, len(trials) if is_small else 1)
+
+
+class _Report:
+    """A progress that can be told again, so that it may interrupt where no trial was finished."""
+
+    def __init__(self, progress: Progress, trials: int) -> None:
+        self._progress, self._last = progress, (0, trials)
+
+    def __call__(self, done: int, trials: int) -> None:
+        self._last = (done, trials)
+        self._progress(done, trials)
+
+    def again(self) -> None:
+        self._progress(*self._last)
 
 
 @dataclass(frozen=True)
@@ -139,16 +154,20 @@ class _Run:
     ground: Field
     trials: Trials
     start_wallet: float
-    progress: Progress | None = None
+    report: _Report | None = None
+
+    def heed(self) -> None:
+        """Let whoever watches interrupt."""
+        if self.report is not None:
+            self.report.again()
 
     def trace(self, numbers: Integers) -> Floats:
-        """Curves of some trials, a few at a time: `progress` is told in between, so that it can interrupt."""
+        """Curves of some trials, a few at a time."""
         made = np.empty((len(numbers), 2))
         for start in range(0, len(numbers), _TRACED_AT_ONCE):
             some = slice(start, start + _TRACED_AT_ONCE)
             made[some] = trace(self.ground, self.trials, numbers[some], self.start_wallet).curves
-            if self.progress is not None:
-                self.progress(len(self.trials), len(self.trials))
+            self.heed()
         return made
 
 
@@ -168,13 +187,21 @@ def _wide(run: _Run, chunks: Iterable[Chunk], take: Take | None) -> Sweep:
     for chunk in chunks:
         best.add(chunk)
         if take is not None:
-            take(_numbered(run, chunk))
+            _hand_on(run, chunk, take)
     return _made(run, best.chunk, 1)
 
 
-def _numbered(run: _Run, chunk: Chunk) -> Table:
-    """The rows of a chunk in grid order; drawdown and Sharpe only of trials without trades, which have none."""
-    numbers, summary, blocked = some_of(chunk, np.argsort(chunk.trials))
+def _hand_on(run: _Run, chunk: Chunk, take: Take) -> None:
+    """The rows of a chunk in grid order, some at a time."""
+    in_grid_order = np.argsort(chunk.trials)
+    for start in range(0, len(in_grid_order), _HANDED_AT_ONCE):
+        take(_numbered(run, some_of(chunk, in_grid_order[start : start + _HANDED_AT_ONCE])))
+        run.heed()
+
+
+def _numbered(run: _Run, rows: Chunk) -> Table:
+    """Rows with their place in the grid; drawdown and Sharpe only of trials without trades, which have none."""
+    numbers, summary, blocked = rows
     columns = metric_columns(summary, np.full((len(numbers), 2), np.nan), run.start_wallet)
     for name in ("drawdown", "sharpe"):
         columns[name][columns["trades"] == 0] = 0.0
@@ -185,7 +212,7 @@ def _made(run: _Run, rows: Chunk, top: int) -> Sweep:
     columns = metric_columns(rows.summary, np.full((len(rows.trials), 2), np.nan), run.start_wallet)
     columns["drawdown"], columns["sharpe"] = with_curves(columns, lambda at: run.trace(rows.trials[at]), top)
     order = rank(columns["pnl_pct"], columns["drawdown"])
-    later = replace(run, progress=None)  # nobody watches any more when the table is asked for
+    later = replace(run, report=None)  # nobody watches any more when the table is asked for
     return Sweep(run.trials, rows.trials, columns, rows.blocked, order, lambda at: later.trace(rows.trials[at]))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -115,6 +116,14 @@ def write_sweep_table(path: Path, table: Table) -> None:
     """
     with streamed_table(path) as write:
         write(table)
+
+
+def bytes_per_row(table: Table) -> float:
+    """What a row of such a table takes on the disk."""
+    buffer = io.BytesIO()
+    writer = ParquetWriter(buffer)
+    writer.write(table)
+    return buffer.tell() / max(1, writer.rows)
 
 
 @contextmanager
