@@ -24,6 +24,7 @@ from your_short_trade_margin_call.commands.options import (
     Market,
     Stake,
     Trading,
+    Wanted,
     with_options,
 )
 from your_short_trade_margin_call.commands.program import INTERRUPTED, NAME, Program
@@ -48,10 +49,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 80},
 )
 
-Grid = Annotated[Path | None, typer.Option("--grid", metavar="FILE.toml", help="The parameter sets to try.")]
 Days = Annotated[float | None, typer.Option("--days", metavar="N", help="How many days, counted back from the end.")]
 RequireReal = Annotated[bool, typer.Option("--require-real", help="Exit code 1 unless the verdict is REAL.")]
-NoEvidence = Annotated[bool, typer.Option("--no-evidence", help="Leave out the test against luck.")]
 Params = Annotated[Path | None, typer.Option("--params", metavar="FILE.json", help="Parameters saved before.")]
 
 
@@ -136,8 +135,7 @@ def program(version: Version = False, help: Help = False) -> None:
 def run(
     *,
     no_trade: Annotated[bool, typer.Option("--no-trade", help="Stop after optimising.")] = False,
-    grid: Grid = None,
-    no_evidence: NoEvidence = False,
+    wanted: Wanted,
     require_real: RequireReal = False,
     trading: Trading,
     access: Access,
@@ -156,21 +154,22 @@ def run(
     from your_short_trade_margin_call.commands.request import Typed
 
     typed = Typed(common, market, trading, access, stake)
-    run_main_job(typed, grid, no_trade, no_evidence, require_real, _screen(common))
+    run_main_job(typed, wanted, no_trade, require_real, _screen(common))
 
 
 @app.command(
     epilog=examples(
         "shortest-peak optimize BTCUSDT",
         "shortest-peak optimize BTCUSDT --candles btc.parquet --days 2 --json",
+        "shortest-peak optimize BTCUSDT --candles year.parquet --days 365 \\",
+        "  --grid wide.toml --yes",
     )
 )
 @with_options
 def optimize(
     *,
     days: Days = None,
-    grid: Grid = None,
-    no_evidence: NoEvidence = False,
+    wanted: Wanted,
     require_real: RequireReal = False,
     market: Market,
     common: Common,
@@ -183,7 +182,7 @@ def optimize(
     from your_short_trade_margin_call.commands.optimizing import optimize as run_optimize
 
     symbol = required_pair(common, "optimize")
-    run_optimize(symbol, common, market, grid, days, no_evidence, require_real, _screen(common))
+    run_optimize(symbol, common, market, wanted, days, require_real, _screen(common))
 
 
 @app.command(

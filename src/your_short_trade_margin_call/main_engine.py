@@ -7,25 +7,24 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from your_short_trade_margin_call.adapters.storage.artefacts import save_best_params, write_sweep_table
-from your_short_trade_margin_call.adapters.storage.journal import SqliteJournal
-from your_short_trade_margin_call.adapters.storage.optimization_queue import Entry, OptimizationQueue, Owner
+from your_short_trade_margin_call.adapters.storage.artefacts import save_best_params, streamed_table, write_sweep_table
 from your_short_trade_margin_call.domain.errors import ShortestPeakError
-from your_short_trade_margin_call.domain.params import StrategyParams
-from your_short_trade_margin_call.domain.ports import Clock, Exchange
+from your_short_trade_margin_call.domain.params import StrategyParams, params_as_dict
 from your_short_trade_margin_call.domain.words import Account, Verdict
-from your_short_trade_margin_call.examiner import Examiner
 from your_short_trade_margin_call.market.candles import Candles
 from your_short_trade_margin_call.paths import Paths
-from your_short_trade_margin_call.reoptimizer import OptimizationLeftError, Reoptimizer, Schedule
 from your_short_trade_margin_call.reporting.evidence_text import untested
 from your_short_trade_margin_call.research.backtest_engine import BacktestEngine
 from your_short_trade_margin_call.research.running import Progress
-from your_short_trade_margin_call.research.sweep import Sweep
+from your_short_trade_margin_call.research.sweep import Sweep, is_wide
 from your_short_trade_margin_call.settings import ParameterGrid, Settings
-from your_short_trade_margin_call.trading.entries import params_as_dict
 
 if TYPE_CHECKING:
+    from your_short_trade_margin_call.adapters.storage.journal import SqliteJournal
+    from your_short_trade_margin_call.adapters.storage.optimization_queue import Entry, OptimizationQueue, Owner
+    from your_short_trade_margin_call.domain.ports import Clock, Exchange
+    from your_short_trade_margin_call.examiner import Examiner
+    from your_short_trade_margin_call.reoptimizer import Reoptimizer
     from your_short_trade_margin_call.trading.books import Observer
     from your_short_trade_margin_call.trading.live_trading_engine import LiveTradingEngine
     from your_short_trade_margin_call.trading.state import Context
@@ -165,16 +164,25 @@ class MainEngine:
         parts = self.parts
         started = parts.stopwatch_s()
         candles = parts.source.window(until_ms, parts.settings.window)
-        sweep = parts.engine.sweep(candles, parts.grid, progress)
+        sweep, wide = self._swept(candles, progress)
         elapsed = parts.stopwatch_s() - started
         document = self._document(candles, sweep, elapsed)
         if parts.examiner is not None:
             document["evidence"] = parts.examiner.examine(until_ms, examining or progress).document
         saved = save_best_params(parts.paths, document)
         table = parts.paths.sweep_table(parts.symbol, parts.market)
-        write_sweep_table(table, sweep.table)
+        write_sweep_table(table, sweep.rows)
         self._optimizations += 1
-        return Optimization(sweep, document, (*saved.written, table), saved.notes, parts.needs_real)
+        return Optimization(sweep, document, (*saved.written, table, *wide), saved.notes, parts.needs_real)
+
+    def _swept(self, candles: Candles, progress: Progress | None) -> tuple[Sweep, tuple[Path, ...]]:
+        """The sweep; a wide one's rows go to a file of their own as they come."""
+        parts = self.parts
+        if not is_wide(len(parts.grid)):
+            return parts.engine.sweep(candles, parts.grid, progress), ()
+        path = parts.paths.wide_table(parts.symbol, parts.market)
+        with streamed_table(path) as take:
+            return parts.engine.sweep(candles, parts.grid, progress, take), (path,)
 
     def plan_next(self, now_ms: int) -> int | None:
         """Enqueue the next optimisation; returns its due moment, or None when it never re-optimises.
@@ -302,12 +310,16 @@ class MainEngine:
         Raises:
             OptimizationLeftError: `stop` was called.
         """
+        from your_short_trade_margin_call.reoptimizer import OptimizationLeftError
+
         if self._is_stopping:
             raise OptimizationLeftError
 
     def _reoptimizer(self) -> Reoptimizer[Optimization]:
         """The adviser that optimises again while trading goes on."""
         parts = self.parts
+        from your_short_trade_margin_call.reoptimizer import Reoptimizer, Schedule
+
         every_ms = parts.settings.reoptimize or 0
         schedule = Schedule(parts.symbol, parts.market, every_ms, parts.takes_market_time, parts.lane)
         return Reoptimizer(self, parts.queue, schedule, parts.on_optimized, parts.on_problem)

@@ -48,8 +48,12 @@ class Paths:
         return self.pair(symbol) / f"best_params{_suffix(market)}.json"
 
     def sweep_table(self, symbol: str, market: str) -> Path:
-        """The last sweep's table, one row a trial."""
+        """The last sweep's table, best first: one row a trial; of a wide sweep the best."""
         return self.pair(symbol) / f"sweep{_suffix(market)}.parquet"
+
+    def wide_table(self, symbol: str, market: str) -> Path:
+        """All trials of the last wide sweep, in the order they were run."""
+        return self.pair(symbol) / f"sweep-wide{_suffix(market)}.parquet"
 
     def journal(self, symbol: str, account: str, market: str) -> Path:
         """The journal: one per account, market and pair."""

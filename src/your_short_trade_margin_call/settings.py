@@ -82,7 +82,7 @@ class ParameterGrid(_Frozen):
 
     @classmethod
     def from_toml(cls, path: Path) -> Self:
-        """Read a grid: lists, or ranges ``{start, stop, step}`` with the stop included.
+        """Read a grid: a list of values an axis, or a range ``{start, stop, step}`` or ``{start, stop, count}``.
 
         Raises:
             SettingError: the file cannot be read or names something unknown.
@@ -91,7 +91,7 @@ class ParameterGrid(_Frozen):
         axes = raw.get("grid", raw)
         if not isinstance(axes, dict):
             raise SettingError(f"{path}: grid is not a table.", "Begin it with [grid], then one line an axis.")
-        return validated(cls, {name: _expand(name, value) for name, value in axes.items()})
+        return validated(cls, {name: _axis(name, value) for name, value in axes.items()})
 
     def model_post_init(self, _context: Any) -> None:
         """Refuse empty axes: a sweep of nothing has no best."""
@@ -229,17 +229,80 @@ def _nothing(text: str) -> str | None:
     return None if text.lower() in ("null", "none", "never") else text
 
 
-def _expand(name: str, value: Any) -> Any:
-    if not isinstance(value, dict):
-        values = value if isinstance(value, list) else [value]
-        return [_nothing(one) if isinstance(one, str) else one for one in values]
+# ---- the axes of a grid -----------------------------------------------------------------------------
+
+
+def _axis(name: str, written: Any) -> list[Any]:
+    """The values of an axis: of a list, of a range, or of a list with ranges in it."""
+    values: list[Any] = []
+    if name not in ParameterGrid.model_fields:
+        return values  # the grid itself will say what it does not know
+    for one in written if isinstance(written, list) else [written]:
+        if isinstance(one, dict):
+            values += _range(name, one)
+        else:
+            values.append(_nothing(one) if isinstance(one, str) else one)
+    return values
+
+
+def _range(name: str, written: dict[str, Any]) -> list[float | int]:
+    """The values from start to stop, both included where the steps reach it."""
+    if name == "exit_type":
+        raise SettingError("The grid's exit_type has no range.", 'Write a list: ["highest_low", "midpoint"].')
+    if set(written) not in ({*_ENDS, "step"}, {*_ENDS, "count"}):
+        raise SettingError(f"The grid's {name} is not a range.", _example(name))
+    numbers = {key: _number(name, value) for key, value in written.items()}
+    if not all(map(math.isfinite, numbers.values())) or numbers["stop"] < numbers["start"]:
+        raise SettingError(f"The grid's {name} is not a range.", "It needs step > 0 and stop >= start.")
+    values = _stepped(name, **numbers) if "step" in numbers else _counted(name, **numbers)
+    return [round(x) for x in values] if name in _WHOLE and all(x == round(x) for x in values) else values
+
+
+_ENDS = ("start", "stop")
+_WHOLE = ("highest_high_lookback", "max_hold")
+_EXAMPLES = {
+    "highest_high_lookback": "start = 10, stop = 70, step = 10",
+    "max_hold": 'start = "1h", stop = "12h", step = "1h"',
+}
+
+
+def _example(name: str) -> str:
+    ends, _, step = _EXAMPLES.get(name, "start = 0.002, stop = 0.008, step = 0.001").rpartition(", ")
+    return f"Write {{{ends}, {step}}}, or {{{ends}, count = 4}}."
+
+
+def _number(name: str, value: object) -> float:
     try:
-        start, stop, step = (float(parse_fraction(value[key])) for key in ("start", "stop", "step"))  # type: ignore[arg-type]
-    except (KeyError, TypeError, ValueError):
-        raise SettingError(f"The grid's {name} is not a range.", "Write {start=10, stop=70, step=10}.") from None
-    if not all(map(math.isfinite, (start, stop, step))) or step <= 0 or stop < start:
+        number = parse_duration_ms(value) if name == "max_hold" else parse_fraction(value)
+        if isinstance(number, bool):
+            raise TypeError
+        return float(number)  # type: ignore[arg-type]  # whatever is no number raises
+    except (TypeError, ValueError):
+        raise SettingError(f"The grid's {name} is not a range: {value!r} is no number.", _example(name)) from None
+
+
+def _stepped(name: str, start: float, stop: float, step: float) -> list[float]:
+    if step <= 0:
         raise SettingError(f"The grid's {name} is not a range.", "It needs step > 0 and stop >= start.")
     if (stop - start) / step >= MOST_TRIALS:
         raise SettingError(f"The grid's {name} has more than {MOST_TRIALS:,} values.", "Make its step larger.")
-    steps = [round(start + k * step, 12) for k in range(int((stop - start) / step + 1e-9) + 1)]
-    return [int(x) if name == "highest_high_lookback" and x == int(x) else x for x in steps]
+    return [round(start + k * step, 12) for k in range(int((stop - start) / step + 1e-9) + 1)]
+
+
+def _counted(name: str, start: float, stop: float, count: float) -> list[float]:
+    """So many values, evenly spaced; whole numbers are rounded where they do not come out even."""
+    if count != round(count) or count < 1 or (count == 1) != (start == stop):
+        raise SettingError(
+            f"The grid's {name} cannot have {count:g} values.", "Give count = 2 or more (1 if stop = start)."
+        )
+    if count > MOST_TRIALS:
+        raise SettingError(f"The grid's {name} has more than {MOST_TRIALS:,} values.", "Make its count smaller.")
+    n = int(count)
+    values = [round(start + (stop - start) * k / max(1, n - 1), 12) for k in range(n)]
+    if name not in _WHOLE:
+        return values
+    whole = [float(round(x)) for x in values]
+    if len(set(whole)) < n:
+        raise SettingError(f"The grid's {name} has no {n:,} whole numbers from {start:g} to {stop:g}.",
+                           "Make its count smaller.")  # fmt: skip
+    return whole

@@ -69,6 +69,26 @@ def test_a_range_includes_its_stop_and_never_passes_it(tmp_path: Path, written: 
     assert read(tmp_path, f"highest_high_lookback = {written}").highest_high_lookback == values
 
 
+@pytest.mark.parametrize(
+    ("axis", "written", "values"),
+    [
+        ("highest_high_lookback", "{start = 10, stop = 70, count = 7}", (10, 20, 30, 40, 50, 60, 70)),
+        ("highest_high_lookback", "{start = 10, stop = 20, count = 4}", (10, 13, 17, 20)),
+        ("highest_high_lookback", "{start = 10, stop = 10, count = 1}", (10,)),
+        ("highest_high_lookback", "[5, {start = 10, stop = 30, step = 10}, 100]", (5, 10, 20, 30, 100)),
+        ("risk_fraction", '{start = "10%", stop = "50%", count = 5}', (0.1, 0.2, 0.3, 0.4, 0.5)),
+        ("take_profit_pct", "{start = 0.001, stop = 0.002, count = 3}", (0.001, 0.0015, 0.002)),
+        ("stop_loss_pct", '["null", {start = "1%", stop = "3%", step = "1%"}]', (None, 0.01, 0.02, 0.03)),
+        ("max_hold", '{start = "1h", stop = "3h", step = "1h"}', (3_600_000, 7_200_000, 10_800_000)),
+        ("max_hold", '["never", {start = "30m", stop = "1h", count = 2}]', (None, 1_800_000, 3_600_000)),
+    ],
+)
+def test_every_axis_may_be_a_range_by_step_or_count(
+    tmp_path: Path, axis: str, written: str, values: tuple[object, ...]
+) -> None:
+    assert getattr(read(tmp_path, f"{axis} = {written}"), axis) == values
+
+
 def test_a_fine_range_has_clean_numbers(tmp_path: Path) -> None:
     grid = read(tmp_path, "take_profit_pct = {start = 0.001, stop = 0.01, step = 0.001}")
     assert grid.take_profit_pct == (0.001, 0.002, 0.003, 0.004, 0.005, 0.006, 0.007, 0.008, 0.009, 0.01)
@@ -89,11 +109,23 @@ def test_a_fine_range_has_clean_numbers(tmp_path: Path) -> None:
         ("take_profit_pct = [nan]", r"take_profit_pct"),
         ("stop_loss_pct = [-0.1]", r"stop_loss_pct"),
         ('max_hold = ["soon"]', r"max_hold"),
-        ("highest_high_lookback = {start = 10, stop = 70}", r"highest_high_lookback is not a range.*start=10"),
+        ("highest_high_lookback = {start = 10, stop = 70}", r"highest_high_lookback is not a range.*start = 10"),
         ("highest_high_lookback = {start = 10, stop = 70, step = 0}", r"not a range.*step > 0"),
         ("highest_high_lookback = {start = 70, stop = 10, step = 10}", r"not a range.*stop >= start"),
         ("take_profit_pct = {start = 0.001, stop = 0.1, step = 1e-9}", r"more than 1,000,000 values"),
         ("take_profit_pct = {start = nan, stop = 0.1, step = 0.1}", r"take_profit_pct is not a range"),
+        ("take_profit_pct = {start = 0.001, stop = 0.1, count = 1e7}", r"more than 1,000,000 values.*count smaller"),
+        ("take_profit_pct = {start = 0.001, stop = 0.1, count = 1}", r"cannot have 1 values.*2 or more"),
+        ("take_profit_pct = {start = 0.001, stop = 0.1, count = 2.5}", r"cannot have 2.5 values"),
+        ("take_profit_pct = {start = 0.1, stop = 0.001, count = 3}", r"not a range.*stop >= start"),
+        ("take_profit_pct = {start = 0.001, stop = 0.1, step = 0.1, count = 3}", r"not a range.*or \{start.*count = 4"),
+        ('take_profit_pct = {start = "a", stop = 0.1, count = 3}', r"'a' is no number"),
+        ("take_profit_pct = {start = true, stop = 2, count = 3}", r"True is no number"),
+        ("highest_high_lookback = {start = 10, stop = 12, count = 9}", r"no 9 whole numbers from 10 to 12.*smaller"),
+        ("highest_high_lookback = {start = 10, stop = 12, step = 0.5}", r"highest_high_lookback=10.5"),
+        ('max_hold = {start = "1h", stop = "soon", step = "1h"}', r"max_hold.*'soon' is no number.*stop = \"12h\""),
+        ("exit_type = {start = 1, stop = 2, count = 2}", r"exit_type has no range.*highest_low"),
+        ("max_holt = {start = 1, stop = 2, count = 2}", r"no setting called 'max_holt'.*mean max_hold"),
         ("grid = 3", r"grid is not a table"),
         ("highest_high_lookback = [10", r"grid\.toml is not valid TOML"),
     ],

@@ -187,10 +187,9 @@ def test_progress_grows_to_the_last_trial() -> None:
     engine_of(world).sweep(world.candles, WIDE, progress=lambda done, total: calls.append((done, total)))
     assert {total for _, total in calls} == {len(WIDE)}
     done = [done for done, _ in calls]
-    assert done == sorted(set(done))
-    assert done[0] > 0
+    assert done == sorted(done)
     assert done[-1] == len(WIDE)
-    assert len(done) >= 4
+    assert len(set(done)) >= 4
 
 
 def test_an_interruption_ends_the_sweep() -> None:

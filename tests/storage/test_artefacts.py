@@ -8,6 +8,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 import pytest
 
@@ -21,6 +22,7 @@ from your_short_trade_margin_call.domain.errors import ArtefactError, DiskError
 from your_short_trade_margin_call.domain.params import StrategyParams
 from your_short_trade_margin_call.domain.words import ExitType
 from your_short_trade_margin_call.paths import Paths
+from your_short_trade_margin_call.research.table import Column, as_polars
 
 from . import workers
 from .builders import FULL, a_document, failing
@@ -196,13 +198,16 @@ def test_parameters_that_are_off_by_default_may_be_absent_and_evidence_null(tmp_
 
 def test_a_sweep_table_is_written_whole_or_not_at_all(paths: Paths, monkeypatch: pytest.MonkeyPatch) -> None:
     path = paths.sweep_table("BTCUSDT", "bybit")
-    table = pl.DataFrame({"highest_high_lookback": [10, 20], "pnl_pct": [0.5, None]})
+    table = {
+        "highest_high_lookback": Column(np.array([10, 20])),
+        "pnl_pct": Column(np.array([0.5, 0.0]), np.array([True, False])),
+    }
     write_sweep_table(path, table)
     with monkeypatch.context() as patch:
         patch.setattr(os, "fsync", failing(FULL))
         with pytest.raises(DiskError):
-            write_sweep_table(path, table.head(1))
-    assert pl.read_parquet(path).equals(table)
+            write_sweep_table(path, {"pnl_pct": Column(np.array([1.5]))})
+    assert pl.read_parquet(path).equals(as_polars(table))
     assert os.listdir(path.parent) == ["sweep.parquet"]
 
 

@@ -8,6 +8,7 @@ import io
 import json
 import math
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from your_short_trade_margin_call.adapters.storage.files import (
     sync_folder,
     write_atomically,
     write_json,
+    written_whole,
 )
 from your_short_trade_margin_call.domain.errors import ArtefactError, BusyError, DiskError
 
@@ -104,6 +106,41 @@ def test_a_killed_writers_leftover_is_neither_used_nor_in_the_way(tmp_path: Path
     write_atomically(tmp_path / "file", "new")
     assert (tmp_path / "file").read_text() == "new"
     assert leftover.read_text() == "half"
+
+
+def test_a_long_file_is_there_when_it_is_whole_and_never_before(tmp_path: Path) -> None:
+    path = tmp_path / "deep" / "table"
+    with written_whole(path) as file:
+        file.write(b"first ")
+        assert not path.exists()
+        file.write(b"second")
+    assert path.read_bytes() == b"first second"
+
+    def interrupt() -> None:
+        raise KeyboardInterrupt
+
+    def write_half(then: Callable[..., object]) -> None:
+        with written_whole(path) as file:
+            file.write(b"half")
+            then()
+
+    with pytest.raises(KeyboardInterrupt):
+        write_half(interrupt)
+    with pytest.raises(DiskError, match="Free some space"):
+        write_half(failing(FULL))
+    assert os.listdir(path.parent) == ["table"]
+    assert path.read_bytes() == b"first second"
+
+
+def test_what_a_killed_writer_left_is_removed_after_a_day(tmp_path: Path) -> None:
+    old, fresh, other = (tmp_path / name for name in (".table.7-0.tmp", ".table.8-0.tmp", ".tables.7-0.tmp"))
+    for path in (old, fresh, other):
+        path.write_bytes(b"half")
+    for path in (old, other):
+        os.utime(path, (0, 0))
+    with written_whole(tmp_path / "table") as file:
+        file.write(b"whole")
+    assert sorted(os.listdir(tmp_path)) == [".table.8-0.tmp", ".tables.7-0.tmp", "table"]
 
 
 def test_a_folder_that_cannot_be_synchronised_is_no_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,11 +17,11 @@ from tests.trading.rough import QUIET, OrderedClock, RoughVenue, Watcher, contex
 from your_short_trade_margin_call.adapters.storage.journal import SqliteJournal
 from your_short_trade_margin_call.domain.errors import ExchangeError, ForbiddenError, OrderRefusedError
 from your_short_trade_margin_call.domain.messages import Event, Executed, Execution, QuoteArrived
+from your_short_trade_margin_call.domain.params import params_as_dict
 from your_short_trade_margin_call.domain.words import ExecutionKind, Purpose, Side
 from your_short_trade_margin_call.rules.entry import new_tally
 from your_short_trade_margin_call.trading.books import Books
 from your_short_trade_margin_call.trading.decide import decide
-from your_short_trade_margin_call.trading.entries import params_as_dict
 from your_short_trade_margin_call.trading.event_source import EventSource
 from your_short_trade_margin_call.trading.ids import is_ours, link_id
 from your_short_trade_margin_call.trading.patience import ASK_AGAIN_MS, Patience

@@ -19,7 +19,7 @@ from your_short_trade_margin_call.commands.request import make_request
 from your_short_trade_margin_call.commands.typed import days_ms, parse_number, parse_time
 from your_short_trade_margin_call.composition import Prepared, make_backtest_engine, prepare
 from your_short_trade_margin_call.domain.errors import ArtefactError, BadInputError
-from your_short_trade_margin_call.domain.params import StrategyParams
+from your_short_trade_margin_call.domain.params import StrategyParams, params_as_dict
 from your_short_trade_margin_call.market.candles import Candles
 from your_short_trade_margin_call.reporting.screen import Screen, doubt_about
 from your_short_trade_margin_call.reporting.sheets import (
@@ -30,7 +30,6 @@ from your_short_trade_margin_call.reporting.sheets import (
     show_rows,
 )
 from your_short_trade_margin_call.research.backtest_engine import BacktestResult
-from your_short_trade_margin_call.trading.entries import params_as_dict
 
 _OPTIONS = {
     "highest_high_lookback": "--lookback",

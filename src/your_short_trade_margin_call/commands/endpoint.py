@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
-from your_short_trade_margin_call.adapters.bybit.endpoints import Endpoint, endpoint_for
 from your_short_trade_margin_call.domain.words import Account
+
+if TYPE_CHECKING:
+    from your_short_trade_margin_call.adapters.bybit.endpoints import Endpoint
 
 ENDPOINT_VARIABLE = "SHORTEST_PEAK_ENDPOINT"
 """The environment variable that stands in for `--endpoint`."""
@@ -20,5 +23,7 @@ def chosen_endpoint(
     Raises:
         SettingError: the address cannot be read, is not encrypted, or belongs to another kind of account.
     """
+    from your_short_trade_margin_call.adapters.bybit.endpoints import endpoint_for
+
     variables = os.environ if environment is None else environment
     return endpoint_for(account, typed or variables.get(ENDPOINT_VARIABLE) or None)

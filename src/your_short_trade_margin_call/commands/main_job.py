@@ -11,6 +11,7 @@ import typer
 
 from your_short_trade_margin_call.adapters.storage.artefacts import load_best_params, params_of
 from your_short_trade_margin_call.commands import real_money
+from your_short_trade_margin_call.commands.affording import Agreement
 from your_short_trade_margin_call.commands.asking import ask_yes, can_ask, named_pair, pair_or_ask
 from your_short_trade_margin_call.commands.optimizing import (
     NO_EDGE,
@@ -26,6 +27,7 @@ from your_short_trade_margin_call.commands.optimizing import (
     window_of,
     without_evidence,
 )
+from your_short_trade_margin_call.commands.options import Wanted
 from your_short_trade_margin_call.commands.output import print_json
 from your_short_trade_margin_call.commands.program import INTERRUPTED
 from your_short_trade_margin_call.commands.request import Typed
@@ -44,7 +46,7 @@ _CYCLE_ONLY = {"window", "reoptimize", "stale_after"}
 """Settings that change when parameters are searched, not what they earn."""
 
 
-def run(typed: Typed, grid: Path | None, no_trade: bool, no_evidence: bool, require_real: bool, screen: Screen) -> None:
+def run(typed: Typed, wanted: Wanted, no_trade: bool, require_real: bool, screen: Screen) -> None:
     """The main job: everything in order.
 
     Raises:
@@ -53,15 +55,15 @@ def run(typed: Typed, grid: Path | None, no_trade: bool, no_evidence: bool, requ
     """
     common = typed.common
     with _nothing_traded_yet(screen):
-        prepared, is_default = _prepare_some_pair(screen, typed, grid, no_trade)
-        prepared = without_evidence(prepared) if no_evidence else prepared
+        prepared, is_default = _prepare_some_pair(screen, typed, wanted.grid, no_trade)
+        prepared = without_evidence(prepared) if wanted.no_evidence else prepared
         symbol = prepared.request.symbol
         introduce(screen, prepared)
         if is_default:
             screen.say(f"No pair was named: this is {symbol}. Name another with --symbol.")
         if not no_trade:
             real_money.require_checks(screen, prepared)
-        optimization = _optimize_first(screen, prepared, as_json=common.json)
+        optimization = _optimize_first(screen, prepared, typed, wanted)
         may_trade = not no_trade and (is_real(optimization) or not require_real)
         is_wanted = may_trade and _is_agreed(screen, prepared, typed, optimization)
     outcome = None
@@ -139,16 +141,19 @@ def _prepare_some_pair(screen: Screen, typed: Typed, grid: Path | None, no_trade
             screen.say(str(error), style="yellow")
 
 
-def _optimize_first(screen: Screen, prepared: Prepared, as_json: bool) -> Optimization:
+def _optimize_first(screen: Screen, prepared: Prepared, typed: Typed, wanted: Wanted) -> Optimization:
     """Optimise on the first window; trading begins where it ends."""
     until_ms = prepared.start_ms
     window = window_of(prepared, until_ms)
     show_settings(screen, prepared, window)
     optimizer = make_optimizer(prepared)
-    optimization = swept(screen, prepared, lambda *reports: optimizer.optimize_first(until_ms, *reports))
+    agreement = Agreement(can_ask(typed.common), wanted.yes)
+    optimization = swept(
+        screen, prepared, window, agreement, lambda *reports: optimizer.optimize_first(until_ms, *reports)
+    )
     for note in optimizer.parts.queue.notes:
         screen.say(note, style="yellow")
-    if not as_json:
+    if not typed.common.json:
         show_optimization(screen, prepared, optimization, window)
     return optimization
 

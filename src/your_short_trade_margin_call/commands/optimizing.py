@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import numba
 
 from your_short_trade_margin_call.adapters.system_clock import stopwatch_s
-from your_short_trade_margin_call.commands.options import Common, Market
+from your_short_trade_margin_call.commands.affording import Agreement, require_agreement
+from your_short_trade_margin_call.commands.asking import can_ask
+from your_short_trade_margin_call.commands.options import Common, Market, Wanted
 from your_short_trade_margin_call.commands.output import print_json
 from your_short_trade_margin_call.commands.request import make_request
 from your_short_trade_margin_call.commands.stopping import interruptible
@@ -45,8 +48,8 @@ NO_EVIDENCE = "Real money waits for the verdict REAL: there are no entries (no_e
 ON_ALL_THE_SAME = "Trading goes on all the same where no money is at stake; real money would wait for REAL."
 
 
-def optimize(symbol: str, common: Common, market: Market, grid: Path | None, days: float | None, no_evidence: bool,
-             require_real: bool, screen: Screen) -> None:  # fmt: skip
+def optimize(symbol: str, common: Common, market: Market, wanted: Wanted, days: float | None, require_real: bool,
+             screen: Screen) -> None:  # fmt: skip
     """The `optimize` command: the last days of the candles, the artefacts, no queue.
 
     On an invented market the window is its first day, so that `trade` afterwards does not know the future.
@@ -54,8 +57,8 @@ def optimize(symbol: str, common: Common, market: Market, grid: Path | None, day
     Raises:
         AnswerIsNoError: `require_real`, and the verdict is another.
     """
-    prepared = prepare(make_request(symbol, common, market, grid=grid, days=days))
-    prepared = without_evidence(prepared) if no_evidence else prepared
+    prepared = prepare(make_request(symbol, common, market, grid=wanted.grid, days=days))
+    prepared = without_evidence(prepared) if wanted.no_evidence else prepared
     introduce(screen, prepared)
     until_ms = prepared.candles.end_ms
     if prepared.is_invented:
@@ -63,7 +66,8 @@ def optimize(symbol: str, common: Common, market: Market, grid: Path | None, day
     window = window_of(prepared, until_ms)
     show_settings(screen, prepared, window)
     optimizer = make_optimizer(prepared)
-    optimization = swept(screen, prepared, lambda *reports: optimizer.optimize(until_ms, *reports))
+    agreement = Agreement(can_ask(common), wanted.yes)
+    optimization = swept(screen, prepared, window, agreement, lambda *reports: optimizer.optimize(until_ms, *reports))
     if common.json:
         print_json(optimization_json(prepared, optimization))
     else:
@@ -101,15 +105,39 @@ def show_settings(screen: Screen, prepared: Prepared, window: Candles) -> None:
     screen.say()
 
 
-def swept(screen: Screen, prepared: Prepared, run: Callable[[Report, Report], Optimization]) -> Optimization:
-    """Run an optimisation behind progress bars: one for its trials, one for the sweeps of the test against luck."""
+def swept(
+    screen: Screen,
+    prepared: Prepared,
+    window: Candles,
+    agreement: Agreement,
+    run: Callable[[Report, Report], Optimization],
+) -> Optimization:
+    """Run an optimisation behind progress bars: one for its trials, one for the sweeps of the test against luck.
+
+    One that takes long is run only when that is agreed to.
+
+    Raises:
+        TooCostlyError: it takes long, and nobody agreed to it.
+        AnswerIsNoError: whoever was asked does not want it.
+    """
     if _must_compile():
         screen.say("First run of this version here: compiling its rules takes up to 20 seconds.")
+    require_agreement(screen, prepared, window, agreement)
+    is_left = Event()
+
+    def heeding(report: Report) -> Report:
+        def told(done: int, total: int) -> None:
+            if is_left.is_set():  # the work ends here, and what it has half written goes with it
+                raise KeyboardInterrupt
+            report(done, total)
+
+        return told
+
     with (
-        sweep_progress(screen, len(prepared.request.grid), stopwatch_s) as report,
-        progress(screen, "Test against luck", "sweep", 0, stopwatch_s) as examining,
+        sweep_progress(screen, len(prepared.request.grid), stopwatch_s) as trials,
+        progress(screen, "Test against luck", "sweep", 0, stopwatch_s) as sweeps,
     ):
-        return interruptible(lambda: run(report, examining))
+        return interruptible(lambda: run(heeding(trials), heeding(sweeps)), is_left.set)
 
 
 def _must_compile() -> bool:

@@ -80,6 +80,18 @@ class Market:
 
 
 @dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a sweep is to try, and whether what it finds is tested."""
+
+    grid: Annotated[
+        Path | None,
+        typer.Option("--grid", metavar="FILE.toml", help="The parameter sets to try: lists and ranges."),
+    ] = None
+    yes: Annotated[bool, typer.Option("--yes", help="Begin a sweep that takes long without asking.")] = False
+    no_evidence: Annotated[bool, typer.Option("--no-evidence", help="Leave out the test against luck.")] = False
+
+
+@dataclass(frozen=True, slots=True)
 class Access:
     """Whose account, and how to get into it."""
 

@@ -18,6 +18,7 @@ INTERRUPTIONS = ("Ctrl-C", "SIGTERM")
 """The reasons to stop that come from outside."""
 
 _NAP_S = 0.2
+_TIDYING_S = 0.7
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -67,10 +68,11 @@ def _caught(loop: asyncio.AbstractEventLoop, on_signal: Callable[[int], None]) -
     return put_back
 
 
-def interruptible(work: Callable[[], Result]) -> Result:
+def interruptible(work: Callable[[], Result], leave: Callable[[], None] = lambda: None) -> Result:
     """Run `work` beside the main thread, so that Ctrl-C is heard at once, even while a compiler is busy.
 
-    Work that is left behind ends with the process (`cli.main` leaves it hard): what it writes is whole or not there.
+    On Ctrl-C `leave` asks the work to end, and it is given a moment to tidy up. Work that is left behind all the same
+    ends with the process (`cli.main` leaves it hard): what it writes is whole or not there.
     Waiting in short naps because Windows does not interrupt a long one.
     """
     answer: Future[Result] = Future()
@@ -82,6 +84,11 @@ def interruptible(work: Callable[[], Result]) -> Result:
             answer.set_exception(error)
 
     Thread(target=run, daemon=True).start()
-    while not answer.done():
-        wait([answer], timeout=_NAP_S)
+    try:
+        while not answer.done():
+            wait([answer], timeout=_NAP_S)
+    except KeyboardInterrupt:
+        leave()
+        wait([answer], timeout=_TIDYING_S)
+        raise
     return answer.result()

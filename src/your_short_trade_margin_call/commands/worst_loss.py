@@ -11,7 +11,6 @@ from your_short_trade_margin_call.rules.costs import buy_fill, fee, notional, se
 from your_short_trade_margin_call.rules.entry import ALLOWED, plan_entry
 from your_short_trade_margin_call.rules.terms import NO_PRICE, make_contract, make_terms, make_trial, price_to_ticks
 from your_short_trade_margin_call.settings import Settings
-from your_short_trade_margin_call.trading.entries import within_cap
 
 
 def worst_loss(
@@ -30,7 +29,10 @@ def worst_loss(
     contract, terms = make_contract(instrument), make_terms(settings, instrument.symbol)
     mid = price_to_ticks(last_price, contract.tick_size)
     plan = plan_entry(contract, terms, params.risk_fraction, settings.starting_balance, mid)
-    plan = within_cap(contract, plan, max_notional_usdt, mid)
+    if max_notional_usdt is not None:  # only then are the rooms of trading entered: nobody waits for them here
+        from your_short_trade_margin_call.trading.entries import within_cap
+
+        plan = within_cap(contract, plan, max_notional_usdt, mid)
     if plan.block != ALLOWED:
         return None
     lots, leverage = plan.size.lots, plan.size.leverage

@@ -6,6 +6,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 from your_short_trade_margin_call.composition.markets import (
     INVENTED_NOTICE,
     choose_market,
@@ -13,7 +15,9 @@ from your_short_trade_margin_call.composition.markets import (
 )
 from your_short_trade_margin_call.composition.parts import make_backtest_engine, make_optimizer
 from your_short_trade_margin_call.composition.request import SIMULATED_SPEED, Prepared, Request
-from your_short_trade_margin_call.composition.sessions import TradingSession, make_trading_session
+
+if TYPE_CHECKING:
+    from your_short_trade_margin_call.composition.sessions import TradingSession, make_trading_session
 
 __all__ = [
     "INVENTED_NOTICE",
@@ -27,3 +31,12 @@ __all__ = [
     "make_trading_session",
     "prepare",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """What trades is loaded on first use: a command that only optimises does not wait for it."""
+    if name not in ("TradingSession", "make_trading_session"):
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from your_short_trade_margin_call.composition import sessions
+
+    return getattr(sessions, name)

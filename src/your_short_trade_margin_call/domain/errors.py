@@ -48,6 +48,10 @@ class SettingError(BadInputError):
     """A setting is unknown, of the wrong type, or out of range."""
 
 
+class TooCostlyError(BadInputError):
+    """Work that takes long, or much of the disk, and nobody agreed to it."""
+
+
 class CandleError(BadInputError):
     """Candles cannot be used; each defect has its own subclass."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from your_short_trade_margin_call.domain.errors import SettingError
 from your_short_trade_margin_call.domain.words import ExitType
@@ -42,3 +43,20 @@ class StrategyParams:
     def _require(self, holds: bool, name: str, wanted: str) -> None:
         if not holds:
             raise SettingError(f"{name} is out of range.", f"It must be {wanted}.")
+
+
+def params_as_dict(params: StrategyParams) -> dict[str, Any]:
+    """Parameters as JSON-able data."""
+    return {
+        "highest_high_lookback": params.highest_high_lookback,
+        "exit_type": str(params.exit_type),
+        "risk_fraction": params.risk_fraction,
+        "take_profit_pct": params.take_profit_pct,
+        "stop_loss_pct": params.stop_loss_pct,
+        "max_hold_ms": params.max_hold_ms,
+    }
+
+
+def params_from_dict(data: dict[str, Any]) -> StrategyParams:
+    """The parameters written by `params_as_dict`."""
+    return StrategyParams(**{**data, "exit_type": ExitType(data["exit_type"])})

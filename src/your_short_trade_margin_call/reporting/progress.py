@@ -5,10 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from rich.console import RenderableType
-from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn
-from rich.text import Text
-
 from your_short_trade_margin_call.reporting.screen import Screen
 from your_short_trade_margin_call.reporting.text import counted, span
 
@@ -38,7 +34,10 @@ def sweep_progress(screen: Screen, trials: int, stopwatch_s: Callable[[], float]
 def progress(screen: Screen, label: str, noun: str, total: int, stopwatch_s: Callable[[], float]) -> Iterator[Report]:
     """A report for any work of `total` steps, each a `noun`."""
     if screen.console.is_interactive:
-        with _Bar(screen, noun) as bar:
+        # Loaded here: nobody who sees plain lines waits for it.
+        from your_short_trade_margin_call.reporting.bar import Bar
+
+        with Bar(screen, noun) as bar:
             task = bar.add_task(label, total=total)
             yield lambda done, total: bar.update(task, completed=done, total=total)
     else:
@@ -67,32 +66,9 @@ class _PlainReport:
             return
         self._said_s = now
         rate = (done - self._first[0]) / max(now - self._first[1], 1e-9)
-        self._screen.say(f"{self._label}: {done:,} of {counted(total, self._noun)}{_pace(rate, total - done)}")
+        self._screen.say(f"{self._label}: {done:,} of {counted(total, self._noun)}{pace(rate, total - done)}")
 
 
-class _Bar(Progress):
-    def __init__(self, screen: Screen, noun: str) -> None:
-        self._screen = screen
-        super().__init__(
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=16),
-            TextColumn(f"{{task.completed:,.0f}} of {{task.total:,.0f}} {noun}s"),
-            _Pace(),
-            console=screen.console,
-            transient=True,
-        )
-
-    def get_renderable(self) -> RenderableType:
-        """The bar, marked where the market is not Bybit's."""
-        return self._screen.marked(super().get_renderable())
-
-
-class _Pace(ProgressColumn):
-    def render(self, task: Task) -> Text:
-        """The rate and the time left, once there is a rate."""
-        return Text(_pace(task.speed or 0.0, task.remaining or 0.0).lstrip(", "), style="dim")
-
-
-def _pace(per_second: float, left: float) -> str:
+def pace(per_second: float, left: float) -> str:
     """``, 12,808/s, 52 s left``; nothing without a rate."""
     return f", {per_second:,.0f}/s, {span(1_000 * left / per_second)} left" if per_second > 0 else ""

@@ -54,6 +54,14 @@ def percent(fraction: float) -> str:
     return f"{100 * fraction:.6g} %"
 
 
+def size(number: float) -> str:
+    """Bytes as ``43 MB``: two digits and the unit that disks are sold in."""
+    for unit, worth in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if number >= worth:
+            return f"{number / worth:.2g} {unit}" if number < 100 * worth else f"{number / worth:,.0f} {unit}"
+    return f"{number:,.0f} bytes"
+
+
 def price(value: float, decimals: int) -> str:
     """``104,123.4`` with the instrument's decimals."""
     return f"{value:,.{decimals}f}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -18,8 +19,9 @@ from your_short_trade_margin_call.research import account_kernel as books
 from your_short_trade_margin_call.research.metrics import Metrics, metric_columns, metrics_row
 from your_short_trade_margin_call.research.record import Record, make_record
 from your_short_trade_margin_call.research.running import Progress, trace
+from your_short_trade_margin_call.research.sample import Sample, first_of, sample_of, timed
 from your_short_trade_margin_call.research.survey import make_field
-from your_short_trade_margin_call.research.sweep import Sweep, blocked_by_reason, run_sweep
+from your_short_trade_margin_call.research.sweep import Sweep, Take, blocked_by_reason, run_sweep
 from your_short_trade_margin_call.research.trials import grid_params, only_trial, with_defaults
 from your_short_trade_margin_call.research.walk_forward import STEP_MS, Procedure, walk_forward
 from your_short_trade_margin_call.rules.market_arrays import MarketArrays, make_market
@@ -79,8 +81,17 @@ class BacktestEngine:
             return self._instrument
         return find_instrument(symbol)
 
-    def sweep(self, candles: Candles, grid: ParameterGrid | None = None, progress: Progress | None = None) -> Sweep:
+    def sweep(
+        self,
+        candles: Candles,
+        grid: ParameterGrid | None = None,
+        progress: Progress | None = None,
+        take: Take | None = None,
+    ) -> Sweep:
         """Try every parameter set of `grid` on `candles`.
+
+        `take` is handed all rows, some at a time, and only the best stay in the sweep, as in every sweep of more than
+        `sweep.MOST_KEPT_TRIALS` trials.
 
         Raises:
             TooFewCandlesError: not enough candles for the longest lookback.
@@ -88,7 +99,18 @@ class BacktestEngine:
         params = grid_params(grid or ParameterGrid(), self.settings)
         _require_candles(candles, max(params.highest_high_lookback))
         market, contract, terms = self._inputs(candles)
-        return run_sweep(market, contract, terms, params, self.settings.starting_balance, progress)
+        return run_sweep(market, contract, terms, params, self.settings.starting_balance, progress, take=take)
+
+    def sample(self, candles: Candles, grid: ParameterGrid, stopwatch_s: Callable[[], float]) -> Sample:
+        """Run a small part of a grid's trials, to know what all of them would cost.
+
+        Raises:
+            TooFewCandlesError: not enough candles for the longest lookback.
+        """
+        part = sample_of(grid)
+        self.sweep(candles, first_of(part))  # compiled and in memory before anything is measured
+        sweep, seconds = timed(lambda: self.sweep(candles, part), stopwatch_s)
+        return Sample(sweep.trials, seconds, sweep.rows)
 
     def backtest(self, candles: Candles, params: StrategyParams) -> BacktestResult:
         """One parameter set, with every trade and the equity curve.

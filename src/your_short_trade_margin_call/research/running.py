@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 Progress = Callable[[int, int], None]
-"""Called with (trials done, trials in all)."""
+"""Called with (trials done, trials in all) at least five times a second. An error it raises ends the sweep."""
 
 Parts = list[Callable[[], int]]
 """Pieces of work; each returns how many trials it ran."""
@@ -43,6 +43,7 @@ _PART = 2_048
 """Trials that a worker takes at once, in large grids: a fraction of a second."""
 _PARTS = 8
 """Parts that a chunk has at least where there are several workers."""
+_HEEDED_EVERY_S = 0.2
 
 
 class Chunk(NamedTuple):
@@ -92,6 +93,16 @@ def run_trials(
             yield chunk
 
 
+def _as_done(futures: Iterable[Future[int]]) -> Iterator[int]:
+    """What parts returned, as they are done; 0 now and then meanwhile, so that whoever watches may interrupt."""
+    pending = set(futures)
+    while pending:
+        finished, pending = wait(pending, _HEEDED_EVERY_S, FIRST_COMPLETED)
+        yield from (one.result() for one in finished)
+        if not finished:
+            yield 0
+
+
 @contextmanager
 def _doers(workers: int, stop: NDArray[np.bool_]) -> Iterator[Callable[[Parts], Iterable[int]]]:
     """Something that does parts and tells what each returned, as they are done."""
@@ -100,7 +111,7 @@ def _doers(workers: int, stop: NDArray[np.bool_]) -> Iterator[Callable[[Parts], 
         return
     with ThreadPoolExecutor(max_workers=workers) as pool:
         try:
-            yield lambda parts: (one.result() for one in as_completed([pool.submit(part) for part in parts]))
+            yield lambda parts: _as_done([pool.submit(part) for part in parts])
         except BaseException:
             stop[0] = True
             pool.shutdown(wait=True, cancel_futures=True)
@@ -171,7 +182,7 @@ def _paths(trials: Trials, places: Integers, n_rows: int) -> NDArray[np.void]:
     n_levels = n_rows * len(trials.exit_type)
     paths["at_level"] = row * len(trials.exit_type) + exit_type
     paths["at_trouble"] = n_levels + stop_loss
-    paths["at_take_profit"] = n_levels + len(trials.stop_loss_pct) + take_profit - take_profit.min(initial=0)
+    paths["at_take_profit"] = n_levels + len(trials.stop_loss_pct) + np.unique(take_profit, return_inverse=True)[1]
     return paths
 
 

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from your_short_trade_margin_call.domain.params import StrategyParams
 from your_short_trade_margin_call.domain.words import BlockReason
 from your_short_trade_margin_call.research.account_kernel import SUMMARY
-from your_short_trade_margin_call.research.metrics import COUNTS, Metrics, metric_columns, metrics_row
+from your_short_trade_margin_call.research.best_rows import BestRows, Trace, some_of
+from your_short_trade_margin_call.research.metrics import Metrics, metric_columns, metrics_row
 from your_short_trade_margin_call.research.path_kernel import Field
-from your_short_trade_margin_call.research.running import Progress, run_trials, trace
+from your_short_trade_margin_call.research.running import Chunk, Progress, run_trials, trace
 from your_short_trade_margin_call.research.selection import rank
 from your_short_trade_margin_call.research.survey import make_field
-from your_short_trade_margin_call.research.trials import AXES, Trials
+from your_short_trade_margin_call.research.table import Column, Table, as_polars, make_table
+from your_short_trade_margin_call.research.trials import Trials
 from your_short_trade_margin_call.rules.market_arrays import MarketArrays
 from your_short_trade_margin_call.rules.terms import Contract, Terms
 
@@ -32,23 +34,31 @@ TOP_ROWS = 20
 """The table gives drawdown and Sharpe for so many of its first rows at least, and for those that tie with the last."""
 TRACED_CANDLES = 5_000_000
 """It gives them for all rows where trials times candles are no more than this."""
+MOST_KEPT_TRIALS = 50_000
+"""A sweep of more trials is *wide*: its rows are handed on as they come, and only the best stay in memory."""
+KEPT_ROWS = 1_000
+"""So many of them."""
 
 Curves = Literal["table", "needed"]
 """Drawdown and Sharpe for all rows of a small table, or for no more than it takes to tell who wins."""
 
-Trace = Callable[["Integers"], "Floats"]
-"""Drawdown (a fraction) and Sharpe of the trials of these numbers, a row each."""
+_TRACED_AT_ONCE, _HANDED_AT_ONCE = 256, 16_384
+
+Take = Callable[[Table], None]
+"""What becomes of the rows of a wide sweep, some at a time. They begin with `trial`, their place in the grid."""
 
 
 @dataclass(frozen=True)
 class Sweep:
-    """All trials of a grid, in grid order, with their results.
+    """All trials of a grid, in grid order, with their results; of a wide sweep only the best (`numbers`, KEPT_ROWS).
 
     Drawdown and Sharpe need every candle. They are there for the best trials (`order[0]` and what ties with it, in
     `table` the first TOP_ROWS), and for all of them in a small sweep; elsewhere they are NaN, in the table null.
     """
 
     params: Trials
+    numbers: Integers
+    """Which trials the rows of `columns` and `blocked` are about: places in `params`."""
     columns: dict[str, Floats]
     blocked: Integers
     order: Integers
@@ -62,7 +72,7 @@ class Sweep:
     @property
     def best(self) -> StrategyParams:
         """The winner in its own window: a choice, not a promise."""
-        return self.params[int(self.order[0])]
+        return self.params[int(self.numbers[self.order[0]])]
 
     @property
     def best_metrics(self) -> Metrics:
@@ -70,44 +80,36 @@ class Sweep:
         return metrics_row(self.columns, int(self.order[0]))
 
     def blocked_of(self, row: int) -> dict[str, int]:
-        """Blocked trades of one trial by reason, only those that occurred."""
+        """Blocked trades in a row of `columns` by reason, only those that occurred."""
         return blocked_by_reason(self.blocked[row])
 
     @cached_property
     def table(self) -> polars.DataFrame:
+        """One row a trial, best first: parameters, metrics, blocked trades by reason (`rows`, for polars)."""
+        return as_polars(self.rows)
+
+    @cached_property
+    def rows(self) -> Table:
         """One row a trial, best first: parameters, metrics, blocked trades by reason.
 
-        Drawdown and Sharpe are null where they were not reckoned; rows of equal profit without a drawdown stand
+        Drawdown and Sharpe are absent where they were not reckoned; rows of equal profit without a drawdown stand
         below those with one, in grid order.
         """
-        import polars as pl
-
         columns = dict(self.columns)
         columns["drawdown"], columns["sharpe"] = with_curves(columns, self._trace, TOP_ROWS)
         order = rank(columns["pnl_pct"], columns["drawdown"])
-        data: dict[str, Any] = {
-            **self._parameters(order),
-            **{name: pl.Series(column[order], nan_to_null=True) for name, column in columns.items()},
-            **{f"blocked_{reason}": self.blocked[order, reason.code] for reason in BlockReason},
-        }
-        return pl.DataFrame(data).with_columns(pl.col(name).cast(pl.Int64) for name in COUNTS)
-
-    def _parameters(self, rows: Integers) -> dict[str, Any]:
-        """The columns of the parameters of some trials."""
-        import polars as pl
-
-        places = np.unravel_index(rows, self.params.shape)
-        types = (pl.Int64, pl.String, pl.Float64, pl.Float64, pl.Float64, pl.Int64)
-        axes = (getattr(self.params, name) for name in AXES)
-        return {
-            name: pl.Series([str(x) if name == "exit_type" else x for x in axis], dtype=dtype)[place]
-            for name, axis, dtype, place in zip(AXES, axes, types, places, strict=True)
-        }
+        ranked = {name: column[order] for name, column in columns.items()}
+        return make_table(self.params, self.numbers[order], ranked, self.blocked[order])
 
 
 def blocked_by_reason(counts: Integers) -> dict[str, int]:
     """Counts by BlockReason code as a dictionary of those that occurred."""
     return {str(reason): int(counts[reason.code]) for reason in BlockReason if counts[reason.code]}
+
+
+def is_wide(trials: int) -> bool:
+    """Whether a sweep of so many trials hands its rows on instead of keeping them all."""
+    return trials > MOST_KEPT_TRIALS
 
 
 def run_sweep(
@@ -119,30 +121,105 @@ def run_sweep(
     progress: Progress | None = None,
     workers: int | None = None,
     curves: Curves = "table",
+    take: Take | None = None,
 ) -> Sweep:
     """Try every parameter set, on all cores or so many of them. An interruption (Ctrl-C) is honoured at once.
 
     With one worker everything happens in the calling thread. Where only the winner matters, `curves="needed"` reckons
-    the drawdown and Sharpe of the most profitable trials alone; who wins is the same.
+    the drawdown and Sharpe of the most profitable trials alone; who wins is the same. With `take` the sweep is treated
+    as a wide one. Without it, a wide sweep's rows are lost but for the best.
     """
     ground = make_field(market, contract, terms, min(trials.highest_high_lookback))
-    summary = np.zeros(len(trials), dtype=SUMMARY)
-    blocked = np.zeros((len(trials), len(BlockReason)), dtype=np.int64)
-    for chunk in run_trials(ground, trials, starting_balance, progress, workers):
+    report = None if progress is None else _Report(progress, len(trials))
+    chunks = run_trials(ground, trials, starting_balance, report, workers)
+    run = _Run(ground, trials, starting_balance, report)
+    if take is not None or is_wide(len(trials)):
+        return _wide(run, chunks, take)
+    wants_all = curves == "table" and len(trials) * len(market.time_ms) <= TRACED_CANDLES
+    return _whole(run, chunks, len(trials) if wants_all else 1)
+
+
+class _Report:
+    """A progress that can be told again, so that it may interrupt where no trial was finished."""
+
+    def __init__(self, progress: Progress, trials: int) -> None:
+        self._progress, self._last = progress, (0, trials)
+
+    def __call__(self, done: int, trials: int) -> None:
+        self._last = (done, trials)
+        self._progress(done, trials)
+
+    def again(self) -> None:
+        self._progress(*self._last)
+
+
+@dataclass(frozen=True)
+class _Run:
+    """What the trials of a sweep are run on."""
+
+    ground: Field
+    trials: Trials
+    start_wallet: float
+    report: _Report | None = None
+
+    def heed(self) -> None:
+        """Let whoever watches interrupt."""
+        if self.report is not None:
+            self.report.again()
+
+    def trace(self, numbers: Integers) -> Floats:
+        """Curves of some trials, a few at a time."""
+        made = np.empty((len(numbers), 2))
+        for start in range(0, len(numbers), _TRACED_AT_ONCE):
+            some = slice(start, start + _TRACED_AT_ONCE)
+            made[some] = trace(self.ground, self.trials, numbers[some], self.start_wallet).curves
+            self.heed()
+        return made
+
+
+def _whole(run: _Run, chunks: Iterable[Chunk], top: int) -> Sweep:
+    """A sweep with all its rows, the `top` of them with their curves."""
+    summary = np.zeros(len(run.trials), dtype=SUMMARY)
+    blocked = np.zeros((len(run.trials), len(BlockReason)), dtype=np.int64)
+    for chunk in chunks:
         summary[chunk.trials] = chunk.summary
         blocked[chunk.trials] = chunk.blocked
-    columns = metric_columns(summary, np.full((len(trials), 2), np.nan), starting_balance)
-    wants_all = curves == "table" and len(trials) * len(market.time_ms) <= TRACED_CANDLES
-    tracer = _tracer(ground, trials, starting_balance)
-    columns["drawdown"], columns["sharpe"] = with_curves(columns, tracer, len(trials) if wants_all else 1)
-    return Sweep(trials, columns, blocked, rank(columns["pnl_pct"], columns["drawdown"]), tracer)
+    return _made(run, Chunk(np.arange(len(run.trials)), summary, blocked), top)
 
 
-def _tracer(ground: Field, trials: Trials, start_wallet: float) -> Trace:
-    def curves(numbers: Integers) -> Floats:
-        return trace(ground, trials, numbers, start_wallet).curves
+def _wide(run: _Run, chunks: Iterable[Chunk], take: Take | None) -> Sweep:
+    """A sweep with its best rows; all of them are handed on."""
+    best = BestRows(KEPT_ROWS, TOP_ROWS, run.start_wallet, run.trace)
+    for chunk in chunks:
+        best.add(chunk)
+        if take is not None:
+            _hand_on(run, chunk, take)
+    return _made(run, best.chunk, 1)
 
-    return curves
+
+def _hand_on(run: _Run, chunk: Chunk, take: Take) -> None:
+    """The rows of a chunk in grid order, some at a time."""
+    in_grid_order = np.argsort(chunk.trials)
+    for start in range(0, len(in_grid_order), _HANDED_AT_ONCE):
+        take(_numbered(run, some_of(chunk, in_grid_order[start : start + _HANDED_AT_ONCE])))
+        run.heed()
+
+
+def _numbered(run: _Run, rows: Chunk) -> Table:
+    """Rows with their place in the grid; drawdown and Sharpe only of trials without trades, which have none."""
+    numbers, summary, blocked = rows
+    columns = metric_columns(summary, np.full((len(numbers), 2), np.nan), run.start_wallet)
+    for name in ("drawdown", "sharpe"):
+        columns[name][columns["trades"] == 0] = 0.0
+    return {"trial": Column(numbers), **make_table(run.trials, numbers, columns, blocked)}
+
+
+def _made(run: _Run, rows: Chunk, top: int) -> Sweep:
+    columns = metric_columns(rows.summary, np.full((len(rows.trials), 2), np.nan), run.start_wallet)
+    columns["drawdown"], columns["sharpe"] = with_curves(columns, lambda at: run.trace(rows.trials[at]), top)
+    order = rank(columns["pnl_pct"], columns["drawdown"])
+    later = replace(run, report=None)  # nobody watches any more when the table is asked for
+    return Sweep(run.trials, rows.trials, columns, rows.blocked, order, lambda at: later.trace(rows.trials[at]))
 
 
 def with_curves(columns: dict[str, Floats], tracer: Trace, top: int) -> tuple[Floats, Floats]:

@@ -15,10 +15,10 @@ from your_short_trade_margin_call.domain.messages import (
     ParametersAdopted,
     QuoteArrived,
 )
+from your_short_trade_margin_call.domain.params import params_as_dict
 from your_short_trade_margin_call.domain.words import ExecutionKind, Side
 from your_short_trade_margin_call.trading import commands as c
 from your_short_trade_margin_call.trading.decide import decide
-from your_short_trade_margin_call.trading.entries import params_as_dict
 from your_short_trade_margin_call.trading.reconcile import with_intent
 from your_short_trade_margin_call.trading.sanity import nonsense
 from your_short_trade_margin_call.trading.state import Context, EngineState, Flat

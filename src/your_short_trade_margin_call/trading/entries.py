@@ -6,8 +6,8 @@ from dataclasses import replace
 from typing import Any
 
 from your_short_trade_margin_call.domain.messages import OrderRequest, QuoteArrived
-from your_short_trade_margin_call.domain.params import StrategyParams
-from your_short_trade_margin_call.domain.words import BlockReason, ExitType, OrderType, Purpose, Side
+from your_short_trade_margin_call.domain.params import params_as_dict, params_from_dict
+from your_short_trade_margin_call.domain.words import BlockReason, OrderType, Purpose, Side
 from your_short_trade_margin_call.rules.costs import notional
 from your_short_trade_margin_call.rules.entry import ALLOWED, Plan, begin_day, limit_block, plan_entry
 from your_short_trade_margin_call.rules.grid import ceil_step, floor_step
@@ -149,20 +149,3 @@ def wish_from_dict(data: dict[str, Any]) -> Wish:
         float(data["lowest_high"]),
         data["blocked_at_close"],
     )
-
-
-def params_as_dict(params: StrategyParams) -> dict[str, Any]:
-    """Parameters as JSON-able data."""
-    return {
-        "highest_high_lookback": params.highest_high_lookback,
-        "exit_type": str(params.exit_type),
-        "risk_fraction": params.risk_fraction,
-        "take_profit_pct": params.take_profit_pct,
-        "stop_loss_pct": params.stop_loss_pct,
-        "max_hold_ms": params.max_hold_ms,
-    }
-
-
-def params_from_dict(data: dict[str, Any]) -> StrategyParams:
-    """The parameters written by `params_as_dict`."""
-    return StrategyParams(**{**data, "exit_type": ExitType(data["exit_type"])})

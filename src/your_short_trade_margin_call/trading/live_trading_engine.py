@@ -21,14 +21,14 @@ from your_short_trade_margin_call.domain.messages import (
     QuoteArrived,
     StreamRestored,
 )
-from your_short_trade_margin_call.domain.params import StrategyParams
+from your_short_trade_margin_call.domain.params import StrategyParams, params_as_dict, params_from_dict
 from your_short_trade_margin_call.domain.ports import Clock, Exchange, Journal
 from your_short_trade_margin_call.domain.words import Purpose
 from your_short_trade_margin_call.rules.entry import new_tally
 from your_short_trade_margin_call.trading import commands as c
 from your_short_trade_margin_call.trading.books import Books, Observer, moment_of
 from your_short_trade_margin_call.trading.decide import candles_kept
-from your_short_trade_margin_call.trading.entries import params_as_dict, params_from_dict, wish_from_dict
+from your_short_trade_margin_call.trading.entries import wish_from_dict
 from your_short_trade_margin_call.trading.event_source import EventSource
 from your_short_trade_margin_call.trading.order_desk import OrderDesk
 from your_short_trade_margin_call.trading.patience import Outside, Patience

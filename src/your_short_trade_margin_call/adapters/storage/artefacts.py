@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -13,15 +14,16 @@ from your_short_trade_margin_call.adapters.storage.files import (
     make_way,
     read_json,
     set_aside,
-    write_atomically,
     write_json,
+    written_whole,
 )
+from your_short_trade_margin_call.adapters.storage.parquet_file import ParquetWriter
 from your_short_trade_margin_call.domain.errors import ArtefactError, SettingError
 from your_short_trade_margin_call.domain.params import StrategyParams
 from your_short_trade_margin_call.paths import Paths, is_real_market
 
 if TYPE_CHECKING:
-    import polars as pl
+    from your_short_trade_margin_call.research.table import Table
 
 SCHEMA_VERSION = 1
 
@@ -106,15 +108,35 @@ def params_of(document: Document, path: Path | None = None) -> StrategyParams:
         raise ArtefactError(f"{name}: params: {error.message}", error.cure) from None
 
 
-def write_sweep_table(path: Path, table: pl.DataFrame) -> None:
-    """Write a sweep's table (one row a trial) as Parquet, atomically.
+def write_sweep_table(path: Path, table: Table) -> None:
+    """Write a sweep's table (`Sweep.rows`, one row a trial) as Parquet, atomically.
 
     Raises:
         DiskError: it could not be written; the old table is untouched.
     """
+    with streamed_table(path) as write:
+        write(table)
+
+
+def bytes_per_row(table: Table) -> float:
+    """What a row of such a table takes on the disk."""
     buffer = io.BytesIO()
-    table.write_parquet(buffer)
-    write_atomically(path, buffer.getvalue())
+    writer = ParquetWriter(buffer)
+    writer.write(table)
+    return buffer.tell() / max(1, writer.rows)
+
+
+@contextmanager
+def streamed_table(path: Path) -> Iterator[Callable[[Table], None]]:
+    """What takes the rows of a table, some at a time, into a Parquet file that is there when all went well.
+
+    Raises:
+        DiskError: it could not be written; the old table is untouched, and of the new one nothing stays behind.
+    """
+    with written_whole(path) as file:
+        writer = ParquetWriter(file)
+        yield writer.write
+        writer.finish()
 
 
 def _read(path: Path, *, move_corrupt: bool) -> Document | None:

@@ -13,13 +13,14 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from filelock import FileLock, Timeout
 
 from your_short_trade_margin_call.domain.errors import ArtefactError, BusyError, DiskError
 
 LOCK_TIMEOUT_S = 10.0
+_LEFT_S = 86_400.0
 
 _ELSEWHERE = "choose another folder with SHORTEST_PEAK_DATA_DIR"
 _CURES = {
@@ -50,6 +51,23 @@ def write_atomically(path: Path, data: bytes | str) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         _replace(path, content)
+        sync_folder(path.parent)
+    except OSError as error:
+        raise disk_error(path, "written", error) from error
+
+
+@contextmanager
+def written_whole(path: Path) -> Iterator[IO[bytes]]:
+    """A file to write to bit by bit, which replaces `path` in one step when all went well.
+
+    Raises:
+        DiskError: it could not be written. The old file is untouched and no temporary file stays behind.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with _replacing(path) as file:
+            _remove_leftovers(path, os.fstat(file.fileno()).st_mtime)
+            yield file
         sync_folder(path.parent)
     except OSError as error:
         raise disk_error(path, "written", error) from error
@@ -198,10 +216,17 @@ def acquire_lock(path: Path, timeout_s: float) -> FileLock:
 
 
 def _replace(path: Path, content: bytes) -> None:
+    with _replacing(path) as file:
+        file.write(content)
+
+
+@contextmanager
+def _replacing(path: Path) -> Iterator[IO[bytes]]:
+    """A temporary file beside `path` that takes its place; it is removed when anything goes wrong."""
     temporary = _free_temporary(path)
     try:
         with open(temporary, "wb") as file:
-            file.write(content)
+            yield file
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
@@ -209,6 +234,14 @@ def _replace(path: Path, content: bytes) -> None:
         with suppress(OSError):
             temporary.unlink()
         raise
+
+
+def _remove_leftovers(path: Path, now_s: float) -> None:
+    """Remove temporary files of writers of `path` that were killed: nobody has written to them for a day."""
+    for temporary in path.parent.glob(f".{path.name}.*.tmp"):
+        with suppress(FileNotFoundError):
+            if temporary.stat().st_mtime < now_s - _LEFT_S:
+                temporary.unlink()
 
 
 def _free_temporary(path: Path) -> Path:
