@@ -52,6 +52,9 @@ Grid = Annotated[Path | None, typer.Option("--grid", metavar="FILE.toml", help="
 Days = Annotated[float | None, typer.Option("--days", metavar="N", help="How many days, counted back from the end.")]
 RequireReal = Annotated[bool, typer.Option("--require-real", help="Exit code 1 unless the verdict is REAL.")]
 NoEvidence = Annotated[bool, typer.Option("--no-evidence", help="Leave out the test against luck.")]
+Cluster = Annotated[
+    str | None, typer.Option("--cluster", metavar="ADDRESS", help="Sweep on a Dask cluster: tcp://127.0.0.1:8786.")
+]
 Params = Annotated[Path | None, typer.Option("--params", metavar="FILE.json", help="Parameters saved before.")]
 
 
@@ -172,6 +175,7 @@ def optimize(
     grid: Grid = None,
     no_evidence: NoEvidence = False,
     require_real: RequireReal = False,
+    cluster: Cluster = None,
     market: Market,
     common: Common,
 ) -> None:
@@ -183,7 +187,7 @@ def optimize(
     from your_short_trade_margin_call.commands.optimizing import optimize as run_optimize
 
     symbol = required_pair(common, "optimize")
-    run_optimize(symbol, common, market, grid, days, require_real, _screen(common))
+    run_optimize(symbol, common, market, grid, days, require_real, cluster, _screen(common))
 
 
 @app.command(

@@ -14,7 +14,13 @@ from your_short_trade_margin_call.commands.output import print_json
 from your_short_trade_margin_call.commands.request import make_request
 from your_short_trade_margin_call.commands.stopping import interruptible
 from your_short_trade_margin_call.commands.worst_loss import worst_loss
-from your_short_trade_margin_call.composition import Prepared, make_backtest_engine, make_optimizer, prepare
+from your_short_trade_margin_call.composition import (
+    Prepared,
+    cluster_at,
+    make_backtest_engine,
+    make_optimizer,
+    prepare,
+)
 from your_short_trade_margin_call.domain.errors import AnswerIsNoError
 from your_short_trade_margin_call.domain.params import StrategyParams
 from your_short_trade_margin_call.main_engine import Optimization
@@ -41,13 +47,14 @@ NO_EDGE = (
 
 
 def optimize(symbol: str, common: Common, market: Market, grid: Path | None, days: float | None, require_real: bool,
-             screen: Screen) -> None:  # fmt: skip
+             cluster: str | None, screen: Screen) -> None:  # fmt: skip
     """The `optimize` command: the last days of the candles, the artefacts, no queue.
 
     On an invented market the window is its first day, so that `trade` afterwards does not know the future.
 
     Raises:
         AnswerIsNoError: `require_real`, and the verdict is another.
+        ClusterError: the cluster at the address `cluster` cannot be used.
     """
     prepared = prepare(make_request(symbol, common, market, grid=grid, days=days))
     introduce(screen, prepared)
@@ -56,8 +63,11 @@ def optimize(symbol: str, common: Common, market: Market, grid: Path | None, day
         until_ms = prepared.start_ms
     window = window_of(prepared, until_ms)
     show_settings(screen, prepared, window)
-    optimizer = make_optimizer(prepared)
-    optimization = swept(screen, prepared, lambda report: optimizer.optimize(until_ms, report))
+    with cluster_at(cluster) as executor:
+        if executor is not None:
+            screen.say(f"The sweep is made at {cluster}: {counted(len(executor.workers), 'worker')}.")
+        optimizer = make_optimizer(prepared, executor)
+        optimization = swept(screen, prepared, lambda report: optimizer.optimize(until_ms, report))
     if common.json:
         print_json(optimization_json(prepared, optimization))
     else:

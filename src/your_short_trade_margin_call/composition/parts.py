@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from concurrent.futures import Executor
 from datetime import datetime, timezone
 
 from your_short_trade_margin_call import __version__
@@ -14,17 +15,17 @@ from your_short_trade_margin_call.main_engine import MainEngine, Parts
 from your_short_trade_margin_call.research.backtest_engine import BacktestEngine
 
 
-def make_backtest_engine(prepared: Prepared) -> BacktestEngine:
-    """A BacktestEngine for the request's settings and instrument."""
-    return BacktestEngine(prepared.request.settings, prepared.instrument)
+def make_backtest_engine(prepared: Prepared, executor: Executor | None = None) -> BacktestEngine:
+    """A BacktestEngine for the request's settings and instrument; its sweeps are made here, or by an executor."""
+    return BacktestEngine(prepared.request.settings, prepared.instrument, executor)
 
 
-def make_optimizer(prepared: Prepared) -> MainEngine:
+def make_optimizer(prepared: Prepared, executor: Executor | None = None) -> MainEngine:
     """A MainEngine that can optimise but not trade."""
-    return MainEngine(make_parts(prepared))
+    return MainEngine(make_parts(prepared, executor))
 
 
-def make_parts(prepared: Prepared) -> Parts:
+def make_parts(prepared: Prepared, executor: Executor | None = None) -> Parts:
     """Everything but exchange, clock and journal."""
     request = prepared.request
     return Parts(
@@ -34,7 +35,7 @@ def make_parts(prepared: Prepared) -> Parts:
         settings=request.settings,
         grid=request.grid,
         paths=request.paths,
-        engine=make_backtest_engine(prepared),
+        engine=make_backtest_engine(prepared, executor),
         source=prepared,
         queue=OptimizationQueue(request.paths.optimization_queue),
         owner=Owner(os.getpid(), str(time.time_ns())),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -15,13 +16,14 @@ from your_short_trade_margin_call.domain.words import ExitReason, TargetSource
 from your_short_trade_margin_call.market.candles import Candles
 from your_short_trade_margin_call.market.instruments import find_instrument
 from your_short_trade_margin_call.research import account_kernel as books
+from your_short_trade_margin_call.research.many_sweeps import sweep_many
 from your_short_trade_margin_call.research.metrics import Metrics, metric_columns, metrics_row
 from your_short_trade_margin_call.research.running import Progress, trace
 from your_short_trade_margin_call.research.survey import make_field
 from your_short_trade_margin_call.research.sweep import Sweep, blocked_by_reason, run_sweep
+from your_short_trade_margin_call.research.sweep_tasks import SweepTask, require_candles, sweep_inputs
 from your_short_trade_margin_call.research.trials import grid_params, only_trial, with_defaults
-from your_short_trade_margin_call.rules.market_arrays import MarketArrays, make_market
-from your_short_trade_margin_call.rules.terms import NO_PRICE, Contract, Terms, make_contract, make_terms
+from your_short_trade_margin_call.rules.terms import NO_PRICE
 from your_short_trade_margin_call.settings import ParameterGrid, Settings
 
 if TYPE_CHECKING:
@@ -61,11 +63,18 @@ class BacktestEngine:
     Args:
         settings: costs, leverage, limits, seed.
         instrument: needed for pairs the package does not know.
+        executor: where sweeps are made; None takes the cores of this machine.
     """
 
-    def __init__(self, settings: Settings | None = None, instrument: Instrument | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings | None = None,
+        instrument: Instrument | None = None,
+        executor: Executor | None = None,
+    ) -> None:
         self.settings = settings or Settings()
         self._instrument = instrument
+        self._executor = executor
 
     def instrument(self, symbol: str) -> Instrument:
         """The instrument used for a pair.
@@ -84,9 +93,10 @@ class BacktestEngine:
             TooFewCandlesError: not enough candles for the longest lookback.
         """
         params = grid_params(grid or ParameterGrid(), self.settings)
-        _require_candles(candles, max(params.highest_high_lookback))
-        market, contract, terms = self._inputs(candles)
-        return run_sweep(market, contract, terms, params, self.settings.starting_balance, progress)
+        task = SweepTask(self.settings, self.instrument(candles.symbol), params)
+        if self._executor is not None:
+            return next(sweep_many([(candles, task)], self._executor, progress))[1]
+        return run_sweep(*task.inputs(candles), params, self.settings.starting_balance, progress)
 
     def backtest(self, candles: Candles, params: StrategyParams) -> BacktestResult:
         """One parameter set, with every trade and the equity curve.
@@ -95,11 +105,11 @@ class BacktestEngine:
             TooFewCandlesError: not enough candles for the lookback.
         """
         params = with_defaults(params, self.settings)
-        _require_candles(candles, params.highest_high_lookback)
-        market, contract, terms = self._inputs(candles)
+        require_candles(candles, params.highest_high_lookback)
+        inputs = sweep_inputs(candles, self.instrument(candles.symbol), self.settings)
         start = self.settings.starting_balance
         trial = only_trial(params)
-        field = make_field(market, contract, terms, params.highest_high_lookback)
+        field = make_field(*inputs, params.highest_high_lookback)
         made = trace(field, trial, np.zeros(1, dtype=np.int64), start, keep_equity=True)
         metrics = metrics_row(metric_columns(made.summary, made.curves, start), 0)
         instrument = self.instrument(candles.symbol)
@@ -122,15 +132,6 @@ class BacktestEngine:
             "missing": candles.missing,
             "notes": notes,
         }
-
-    def _inputs(self, candles: Candles) -> tuple[MarketArrays, Contract, Terms]:
-        instrument = self.instrument(candles.symbol)
-        market = make_market(candles, float(instrument.tick_size))
-        return market, make_contract(instrument), make_terms(self.settings, candles.symbol)
-
-
-def _require_candles(candles: Candles, lookback: int) -> None:
-    candles.require(lookback + 2, f"a lookback of {lookback} (it, the signal candle and the one after)")
 
 
 def _met_the_ladder(row: dict[str, Any], instrument: Instrument) -> bool:

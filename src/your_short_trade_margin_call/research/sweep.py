@@ -123,8 +123,15 @@ def run_sweep(
     for chunk in run_trials(ground, trials, starting_balance, progress, workers):
         summary[chunk.trials] = chunk.summary
         blocked[chunk.trials] = chunk.blocked
+    return conclude(ground, trials, summary, blocked, starting_balance)
+
+
+def conclude(
+    ground: Field, trials: Trials, summary: NDArray[np.void], blocked: Integers, starting_balance: float
+) -> Sweep:
+    """The sweep of trials that have all been run: their metrics, the curves of the best, the order."""
     columns = metric_columns(summary, np.full((len(trials), 2), np.nan), starting_balance)
-    is_small = len(trials) * len(market.time_ms) <= TRACED_CANDLES
+    is_small = len(trials) * len(ground.market.time_ms) <= TRACED_CANDLES
     tracer = _tracer(ground, trials, starting_balance)
     columns["drawdown"], columns["sharpe"] = with_curves(columns, tracer, len(trials) if is_small else 1)
     return Sweep(trials, columns, blocked, rank(columns["pnl_pct"], columns["drawdown"]), tracer)
