@@ -129,12 +129,13 @@ def test_a_scheduler_that_goes_away_is_an_error(lonely: RealCluster, jobs: list[
 # ---- what is sent -----------------------------------------------------------------------------------
 
 
-def test_candles_arrive_once_in_each_worker(cluster: RealCluster) -> None:
+def test_what_is_shared_does_not_arrive_with_every_call(cluster: RealCluster) -> None:
+    """Once in each worker; twice where Dask first wants one to make it, then lets it fetch it from the other."""
     with connect(cluster.address) as executor:
         parcel = Shared("a parcel", Parcel("a parcel"))
         seen = [future.result() for future in [executor.submit(arrivals, parcel, k) for k in range(60)]]
     assert len({process for process, _ in seen}) == 2
-    assert {count for _, count in seen} == {1}
+    assert {count for _, count in seen} <= {1, 2}
 
 
 def test_what_was_sent_is_cancelled_when_somebody_leaves(

@@ -16,6 +16,7 @@ from tests.worlds import World, random_world
 from your_short_trade_margin_call.domain.errors import TooFewCandlesError
 from your_short_trade_margin_call.domain.words import ExitType
 from your_short_trade_margin_call.market.candles import Candles
+from your_short_trade_margin_call.research import many_sweeps
 from your_short_trade_margin_call.research.backtest_engine import BacktestEngine
 from your_short_trade_margin_call.research.many_sweeps import sweep_many
 from your_short_trade_margin_call.research.sharing import Shared
@@ -143,6 +144,25 @@ def test_an_error_of_the_report_cancels_what_was_sent(threads: Executor) -> None
 
     with pytest.raises(KeyboardInterrupt):
         list(sweep_many([(world.candles, task_of(world))], threads, leave, FINE))
+
+
+def test_no_more_is_under_way_than_can_soon_be_cancelled(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(many_sweeps, "MOST_UNDER_WAY", 3)
+    world = random_world(4_001)
+    under_way, seen = [0], []
+
+    class Slow(Recorded):
+        def submit(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+            under_way[0] += 1
+            seen.append(under_way[0])
+            return super().submit(function, *args, **kwargs)
+
+    def report(_done: int, _trials: int) -> None:
+        under_way[0] -= 1
+
+    assert len(list(sweep_many([(world.candles, task_of(world))], Slow(), report, FINE))) == 1
+    assert max(seen) == 3
+    assert len(seen) > 10
 
 
 def test_too_few_candles_are_noticed_before_anything_is_sent() -> None:

@@ -6,11 +6,13 @@ together again here. Either way each equals the sweep made here, to the last bit
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import Executor, as_completed
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
+from contextlib import closing
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, NamedTuple
+from itertools import islice
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -54,6 +56,14 @@ class Piece(NamedTuple):
     blocked: Integers
 
 
+Results: TypeAlias = tuple[Whole | Piece, ...]
+Bundle: TypeAlias = tuple[Shared[Candles], tuple[Errand, ...]]
+"""Errands that travel together, and the candles of all of them."""
+
+MOST_UNDER_WAY = 256
+"""Calls that an executor is given at once: plenty for a hundred workers, and soon cancelled."""
+
+
 def sweep_many(
     jobs: Sequence[tuple[Candles, SweepTask]],
     executor: Executor,
@@ -68,28 +78,40 @@ def sweep_many(
     Raises:
         TooFewCandlesError: a window is too short for the longest lookback; nothing was sent.
     """
+    for candles, task in jobs:
+        task.cut(candles)
     collected = _Collected(jobs)
-    errands = list(_bundles(jobs, most_work))
-    futures = {executor.submit(run_errands, shared, bundle): bundle for shared, bundle in errands}
     done, trials = 0, sum(len(task.trials) for _, task in jobs)
+    with closing(_answers(executor, _bundles(jobs, most_work))) as answers:
+        for errand, made in answers:
+            done += _trials_of(errand)
+            if progress is not None:
+                progress(done, trials)
+            if (sweep := collected.add(errand, made)) is not None:
+                yield errand.number, sweep
+
+
+def _answers(executor: Executor, bundles: Iterable[Bundle]) -> Generator[tuple[Errand, Whole | Piece]]:
+    """What became of each errand, as soon as it is known; some hundred are under way at a time, the rest waits here."""
+    under_way: dict[Future[Results], tuple[Errand, ...]] = {}
+    rest = iter(bundles)
     try:
-        for future in as_completed(list(futures)):
-            bundle = futures.pop(future)
-            for errand, made in zip(bundle, future.result(), strict=True):
-                done += _trials_of(errand)
-                if progress is not None:
-                    progress(done, trials)
-                if (sweep := collected.add(errand, made)) is not None:
-                    yield errand.number, sweep
+        while True:
+            for candles, errands in islice(rest, MOST_UNDER_WAY - len(under_way)):
+                under_way[executor.submit(run_errands, candles, errands)] = errands
+            if not under_way:
+                return
+            for future in wait(under_way, return_when=FIRST_COMPLETED).done:
+                yield from zip(under_way.pop(future), future.result(), strict=True)
     finally:
-        for future in futures:
+        for future in under_way:
             future.cancel()
 
 
 # ---- there ------------------------------------------------------------------------------------------
 
 
-def run_errands(candles: Shared[Candles], errands: tuple[Errand, ...]) -> tuple[Whole | Piece, ...]:
+def run_errands(candles: Shared[Candles], errands: tuple[Errand, ...]) -> Results:
     """What a worker does: each errand on one core, since workers are as many as cores."""
     return tuple(_run(candles.value, errand) for errand in errands)
 
@@ -116,9 +138,7 @@ def _empty_piece(n_trials: int) -> Piece:
 # ---- here -------------------------------------------------------------------------------------------
 
 
-def _bundles(
-    jobs: Iterable[tuple[Candles, SweepTask]], most_work: int
-) -> Iterator[tuple[Shared[Candles], tuple[Errand, ...]]]:
+def _bundles(jobs: Iterable[tuple[Candles, SweepTask]], most_work: int) -> Iterator[Bundle]:
     """Errands that travel together: neighbours on the same candles, as many as make a fair load."""
     shared: Shared[Candles] | None = None
     bundle: list[Errand] = []

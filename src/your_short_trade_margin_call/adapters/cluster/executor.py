@@ -87,7 +87,8 @@ class ClusterExecutor(Executor):
             self._open.discard(answer)
         if answer.cancelled():
             answer.set_running_or_notify_cancel()
-            sent.cancel()
+            if not self._closed.is_set():
+                sent.cancel()
 
     def _watch(self) -> None:
         """Give up when for long there was nobody to do the work: Dask itself would wait for ever."""
@@ -114,15 +115,16 @@ class ClusterExecutor(Executor):
                 answer.set_exception(error)
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
-        """Leave the cluster, which goes on without us; work that is not waited for is cancelled."""
+        """Leave the cluster, which drops what is still ours at once: so nothing need be cancelled one by one."""
         with self._lock:
             left = list(self._open)
         if wait and not cancel_futures:
             _wait(left)
+        was_open = not self._closed.is_set()
+        self._closed.set()
         for answer in left:
             answer.cancel()
-        if not self._closed.is_set():
-            self._closed.set()
+        if was_open:
             self._shared.clear()
             with suppress(OSError, RuntimeError, CancelledError):
                 self._client.close(timeout=_CLOSE_WITHIN_S)
