@@ -14,7 +14,7 @@ BASE_PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 .PHONY: help
 help: ## Show this list
 	@echo "make TARGET   (make run ARGS=\"--symbol SOLUSDT --for 60s\")"; echo
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | awk -F '\t' '{printf "  %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | awk -F '\t' '{printf "  %-14s %s\n", $$1, $$2}'
 
 $(VENV)/.run: requirements.txt pyproject.toml
 	@test -n "$(BASE_PYTHON)" || { echo "No Python 3.11, 3.12 or 3.13 was found. Install one, or say BASE_PYTHON=/path/to/python3."; exit 2; }
@@ -65,6 +65,10 @@ test-all: ## The tests on Python 3.11, 3.12 and 3.13, as far as they are install
 bench: $(VENV)/.dev ## How fast sweep and live orders are here, into docs/performance.md (ARGS=--quick: a look)
 	@PYTHONPATH=src:. $(PYTHON) -m benchmarks $(ARGS)
 	@PYTHONPATH=src:. $(PYTHON) -m benchmarks.latency
+
+.PHONY: bench-cluster
+bench-cluster: $(VENV)/.dev ## Long: what a second Dask worker is worth, on a quiet machine (ARGS=60: seconds of work)
+	@PYTHONPATH=src:. $(PYTHON) -m benchmarks.cluster $(ARGS)
 
 .PHONY: parity
 parity: $(VENV)/.dev ## Long: live engine against backtest on whole recorded files (FILES="a.parquet b.parquet")

@@ -51,6 +51,9 @@ app = typer.Typer(
 
 Days = Annotated[float | None, typer.Option("--days", metavar="N", help="How many days, counted back from the end.")]
 RequireReal = Annotated[bool, typer.Option("--require-real", help="Exit code 1 unless the verdict is REAL.")]
+Cluster = Annotated[
+    str | None, typer.Option("--cluster", metavar="ADDRESS", help="Sweep on a Dask cluster: tcp://127.0.0.1:8786.")
+]
 Params = Annotated[Path | None, typer.Option("--params", metavar="FILE.json", help="Parameters saved before.")]
 
 
@@ -171,6 +174,7 @@ def optimize(
     days: Days = None,
     wanted: Wanted,
     require_real: RequireReal = False,
+    cluster: Cluster = None,
     market: Market,
     common: Common,
 ) -> None:
@@ -182,7 +186,7 @@ def optimize(
     from your_short_trade_margin_call.commands.optimizing import optimize as run_optimize
 
     symbol = required_pair(common, "optimize")
-    run_optimize(symbol, common, market, wanted, days, require_real, _screen(common))
+    run_optimize(symbol, common, market, wanted, days, require_real, cluster, _screen(common))
 
 
 @app.command(

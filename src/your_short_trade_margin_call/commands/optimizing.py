@@ -18,7 +18,13 @@ from your_short_trade_margin_call.commands.output import print_json
 from your_short_trade_margin_call.commands.request import make_request
 from your_short_trade_margin_call.commands.stopping import interruptible
 from your_short_trade_margin_call.commands.worst_loss import worst_loss
-from your_short_trade_margin_call.composition import Prepared, make_backtest_engine, make_optimizer, prepare
+from your_short_trade_margin_call.composition import (
+    Prepared,
+    cluster_at,
+    make_backtest_engine,
+    make_optimizer,
+    prepare,
+)
 from your_short_trade_margin_call.domain.errors import AnswerIsNoError
 from your_short_trade_margin_call.domain.params import StrategyParams
 from your_short_trade_margin_call.main_engine import Optimization
@@ -49,13 +55,14 @@ ON_ALL_THE_SAME = "Trading goes on all the same where no money is at stake; real
 
 
 def optimize(symbol: str, common: Common, market: Market, wanted: Wanted, days: float | None, require_real: bool,
-             screen: Screen) -> None:  # fmt: skip
+             cluster: str | None, screen: Screen) -> None:  # fmt: skip
     """The `optimize` command: the last days of the candles, the artefacts, no queue.
 
     On an invented market the window is its first day, so that `trade` afterwards does not know the future.
 
     Raises:
         AnswerIsNoError: `require_real`, and the verdict is another.
+        ClusterError: the cluster at the address `cluster` cannot be used.
     """
     prepared = prepare(make_request(symbol, common, market, grid=wanted.grid, days=days))
     prepared = without_evidence(prepared) if wanted.no_evidence else prepared
@@ -65,9 +72,14 @@ def optimize(symbol: str, common: Common, market: Market, wanted: Wanted, days: 
         until_ms = prepared.start_ms
     window = window_of(prepared, until_ms)
     show_settings(screen, prepared, window)
-    optimizer = make_optimizer(prepared)
     agreement = Agreement(can_ask(common), wanted.yes)
-    optimization = swept(screen, prepared, window, agreement, lambda *reports: optimizer.optimize(until_ms, *reports))
+    with cluster_at(cluster) as executor:
+        if executor is not None:
+            screen.say(f"The sweep is made at {cluster}: {counted(len(executor.workers), 'worker')}.")
+        optimizer = make_optimizer(prepared, executor)
+        optimization = swept(
+            screen, prepared, window, agreement, lambda *reports: optimizer.optimize(until_ms, *reports)
+        )
     if common.json:
         print_json(optimization_json(prepared, optimization))
     else:

@@ -1,13 +1,15 @@
 """The only place that builds concrete parts, for every command and for MainEngine.
 
-`request` says what was asked; `markets` chooses the market and loads what belongs to it; `parts` builds engines;
-`sessions` builds what trades. `live` is about Bybit: reaching it, asking it, trading on it.
+`request` says what was asked; `markets` chooses the market and loads what belongs to it; `parts` builds engines,
+`cluster` the executor of their sweeps; `sessions` builds what trades. `live` is about Bybit: reaching it, asking it,
+trading on it.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from your_short_trade_margin_call.composition.cluster import cluster_at
 from your_short_trade_margin_call.composition.markets import (
     INVENTED_NOTICE,
     choose_market,
@@ -26,6 +28,7 @@ __all__ = [
     "Request",
     "TradingSession",
     "choose_market",
+    "cluster_at",
     "make_backtest_engine",
     "make_optimizer",
     "make_trading_session",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from concurrent.futures import Executor
 from datetime import datetime, timezone
 
 from your_short_trade_margin_call import __version__
@@ -17,27 +18,26 @@ from your_short_trade_margin_call.main_engine import MainEngine, Parts
 from your_short_trade_margin_call.research.backtest_engine import BacktestEngine
 
 
-def make_backtest_engine(prepared: Prepared) -> BacktestEngine:
-    """A BacktestEngine for the request's settings and instrument."""
-    return BacktestEngine(prepared.request.settings, prepared.instrument)
+def make_backtest_engine(prepared: Prepared, executor: Executor | None = None) -> BacktestEngine:
+    """A BacktestEngine for the request's settings and instrument; its sweeps are made here, or by an executor."""
+    return BacktestEngine(prepared.request.settings, prepared.instrument, executor)
 
 
-def make_optimizer(prepared: Prepared) -> MainEngine:
+def make_optimizer(prepared: Prepared, executor: Executor | None = None) -> MainEngine:
     """A MainEngine that can optimise but not trade."""
-    return MainEngine(make_parts(prepared))
+    return MainEngine(make_parts(prepared, executor))
 
 
-def make_examiner(prepared: Prepared, engine: BacktestEngine) -> Examiner:
-    """Who looks at the record of the request's procedure."""
+def make_examiner(prepared: Prepared) -> Examiner:
+    """Who looks at the record of the request's procedure; its many small sweeps are made here."""
     request = prepared.request
-    looks = Looks(request.paths.looks)
+    engine, looks = make_backtest_engine(prepared), Looks(request.paths.looks)
     return Examiner(request.symbol, prepared.name, engine, request.grid, prepared.history, looks)
 
 
-def make_parts(prepared: Prepared) -> Parts:
+def make_parts(prepared: Prepared, executor: Executor | None = None) -> Parts:
     """Everything but exchange, clock and journal."""
     request = prepared.request
-    engine = make_backtest_engine(prepared)
     return Parts(
         symbol=request.symbol,
         market=prepared.name,
@@ -45,7 +45,7 @@ def make_parts(prepared: Prepared) -> Parts:
         settings=request.settings,
         grid=request.grid,
         paths=request.paths,
-        engine=engine,
+        engine=make_backtest_engine(prepared, executor),
         source=prepared,
         queue=OptimizationQueue(request.paths.optimization_queue),
         owner=Owner(os.getpid(), str(time.time_ns())),
@@ -53,6 +53,6 @@ def make_parts(prepared: Prepared) -> Parts:
         wall_now=lambda: datetime.now(tz=timezone.utc).isoformat(timespec="seconds"),
         stopwatch_s=stopwatch_s,
         lane=prepared.lane,
-        examiner=make_examiner(prepared, engine) if request.wants_evidence else None,
+        examiner=make_examiner(prepared) if request.wants_evidence else None,
         needs_real=request.account is Account.MAINNET and not request.despite_evidence,
     )

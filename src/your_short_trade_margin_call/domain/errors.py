@@ -126,6 +126,28 @@ class DiskError(OutsideError):
     """A file could not be written or read."""
 
 
+class ClusterError(OutsideError):
+    """The cluster cannot be used, or gave up."""
+
+
+class ClusterUnreachableError(ClusterError):
+    """No scheduler answers at the address."""
+
+
+class NoWorkersError(ClusterError):
+    """The cluster has no workers, or lost all of them."""
+
+
+class DifferentProgramError(ClusterError):
+    """A worker runs another version of the program, or of what it reckons with: its results could differ."""
+
+
+class NotInstalledError(ShortestPeakError):
+    """An optional package is asked for and absent."""
+
+    exit_code = 2
+
+
 class BusyError(OutsideError):
     """Another process holds the journal or the queue."""
 

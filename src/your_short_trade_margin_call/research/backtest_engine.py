@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -16,16 +17,17 @@ from your_short_trade_margin_call.domain.words import ExitReason, TargetSource
 from your_short_trade_margin_call.market.candles import Candles
 from your_short_trade_margin_call.market.instruments import find_instrument
 from your_short_trade_margin_call.research import account_kernel as books
+from your_short_trade_margin_call.research.many_sweeps import sweep_many
 from your_short_trade_margin_call.research.metrics import Metrics, metric_columns, metrics_row
 from your_short_trade_margin_call.research.record import Record, make_record
 from your_short_trade_margin_call.research.running import Progress, trace
 from your_short_trade_margin_call.research.sample import Sample, first_of, sample_of, timed
 from your_short_trade_margin_call.research.survey import make_field
 from your_short_trade_margin_call.research.sweep import Sweep, Take, blocked_by_reason, run_sweep
+from your_short_trade_margin_call.research.sweep_tasks import SweepTask, require_candles, sweep_inputs
 from your_short_trade_margin_call.research.trials import grid_params, only_trial, with_defaults
 from your_short_trade_margin_call.research.walk_forward import STEP_MS, Procedure, walk_forward
-from your_short_trade_margin_call.rules.market_arrays import MarketArrays, make_market
-from your_short_trade_margin_call.rules.terms import NO_PRICE, Contract, Terms, make_contract, make_terms
+from your_short_trade_margin_call.rules.terms import NO_PRICE
 from your_short_trade_margin_call.settings import ParameterGrid, Settings
 
 if TYPE_CHECKING:
@@ -65,11 +67,18 @@ class BacktestEngine:
     Args:
         settings: costs, leverage, limits, seed.
         instrument: needed for pairs the package does not know.
+        executor: where sweeps are made; None takes the cores of this machine.
     """
 
-    def __init__(self, settings: Settings | None = None, instrument: Instrument | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings | None = None,
+        instrument: Instrument | None = None,
+        executor: Executor | None = None,
+    ) -> None:
         self.settings = settings or Settings()
         self._instrument = instrument
+        self._executor = executor
 
     def instrument(self, symbol: str) -> Instrument:
         """The instrument used for a pair.
@@ -97,9 +106,10 @@ class BacktestEngine:
             TooFewCandlesError: not enough candles for the longest lookback.
         """
         params = grid_params(grid or ParameterGrid(), self.settings)
-        _require_candles(candles, max(params.highest_high_lookback))
-        market, contract, terms = self._inputs(candles)
-        return run_sweep(market, contract, terms, params, self.settings.starting_balance, progress, take=take)
+        task = SweepTask(self.settings, self.instrument(candles.symbol), params)
+        if self._executor is not None:
+            return next(sweep_many([(candles, task)], self._executor, progress, take=take))[1]
+        return run_sweep(*task.inputs(candles), params, self.settings.starting_balance, progress, take=take)
 
     def sample(self, candles: Candles, grid: ParameterGrid, stopwatch_s: Callable[[], float]) -> Sample:
         """Run a small part of a grid's trials, to know what all of them would cost.
@@ -119,11 +129,11 @@ class BacktestEngine:
             TooFewCandlesError: not enough candles for the lookback.
         """
         params = with_defaults(params, self.settings)
-        _require_candles(candles, params.highest_high_lookback)
-        market, contract, terms = self._inputs(candles)
+        require_candles(candles, params.highest_high_lookback)
+        inputs = sweep_inputs(candles, self.instrument(candles.symbol), self.settings)
         start = self.settings.starting_balance
         trial = only_trial(params)
-        field = make_field(market, contract, terms, params.highest_high_lookback)
+        field = make_field(*inputs, params.highest_high_lookback)
         made = trace(field, trial, np.zeros(1, dtype=np.int64), start, keep_equity=True)
         metrics = metrics_row(metric_columns(made.summary, made.curves, start), 0)
         instrument = self.instrument(candles.symbol)
@@ -150,10 +160,11 @@ class BacktestEngine:
             TooFewCandlesError: the candles are fewer than a window and a step, or than the longest lookback needs.
         """
         trials = grid_params(grid or ParameterGrid(), self.settings)
-        _require_candles(candles, max(trials.highest_high_lookback))
+        require_candles(candles, max(trials.highest_high_lookback))
         procedure = Procedure(trials, self.settings.window, self.settings.reoptimize or STEP_MS)
+        inputs = sweep_inputs(candles, self.instrument(candles.symbol), self.settings)
         balance, seed = self.settings.starting_balance, self.settings.seed
-        walk = walk_forward(*self._inputs(candles), procedure, balance, progress, workers)
+        walk = walk_forward(*inputs, procedure, balance, progress, workers)
         return make_record(walk, alpha, seed)
 
     def facts(self, candles: Candles, met_the_ladder: bool = False) -> dict[str, Any]:
@@ -171,15 +182,6 @@ class BacktestEngine:
             "missing": candles.missing,
             "notes": notes,
         }
-
-    def _inputs(self, candles: Candles) -> tuple[MarketArrays, Contract, Terms]:
-        instrument = self.instrument(candles.symbol)
-        market = make_market(candles, float(instrument.tick_size))
-        return market, make_contract(instrument), make_terms(self.settings, candles.symbol)
-
-
-def _require_candles(candles: Candles, lookback: int) -> None:
-    candles.require(lookback + 2, f"a lookback of {lookback} (it, the signal candle and the one after)")
 
 
 def _met_the_ladder(row: dict[str, Any], instrument: Instrument) -> bool:

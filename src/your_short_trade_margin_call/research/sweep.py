@@ -187,6 +187,15 @@ def _whole(run: _Run, chunks: Iterable[Chunk], top: int) -> Sweep:
     return _made(run, Chunk(np.arange(len(run.trials)), summary, blocked), top)
 
 
+def conclude(ground: Field, trials: Trials, rows: Chunk, starting_balance: float, take: Take | None = None) -> Sweep:
+    """The sweep of trials that have all been run elsewhere (see `run_sweep`): metrics, curves of the best, order."""
+    run = _Run(ground, trials, starting_balance)
+    if take is not None or is_wide(len(trials)):
+        return _wide(run, [rows], take)
+    is_small = len(trials) * len(ground.market.time_ms) <= TRACED_CANDLES
+    return _made(run, rows, len(trials) if is_small else 1)
+
+
 def _wide(run: _Run, chunks: Iterable[Chunk], take: Take | None) -> Sweep:
     """A sweep with its best rows; all of them are handed on."""
     best = BestRows(KEPT_ROWS, TOP_ROWS, run.start_wallet, run.trace)
