@@ -30,8 +30,8 @@ def chance_shorts(
 ) -> None:  # fmt: skip
     """Let a short-seller for each of `keys` enter at random, while flat, with probability `hazards[s]` a close.
 
-    Every short begins with `start_wallet`: the size never shrinks. Adds, for every candle, the returns of the
-    accounts (fractions of their equity before it) to `returns`, and how many of them held a short to `held`.
+    Every short begins with `start_wallet`: the size never shrinks. Adds, for every candle, the changes of equity of
+    the accounts (fractions of that balance) to `returns`, and how many of them held a short to `held`.
     `accounts`, `trade` and `equity` are room to work in.
     """
     market = field.market
@@ -54,8 +54,7 @@ def chance_shorts(
                 mark_trade(market, field.contract, field.terms, trade, start_wallet, equity)
                 before = start_wallet
                 for j in range(i + 1, last + 1):
-                    if before > 0.0:
-                        returns[j] += equity[j] / before - 1.0
+                    returns[j] += (equity[j] - before) / start_wallet
                     before = equity[j]
                     held[j] += 1.0
                 i = last

@@ -39,7 +39,9 @@ if TYPE_CHECKING:
 
 DAY_MS = 86_400_000
 STEP_MS = DAY_MS // 2
-_EXIT_REASON, _EXIT_INDEX, _ENTRY_INDEX = (TRADE_COLUMNS.index(x) for x in ("exit_reason", "exit_index", "entry_index"))
+_EXIT_REASON, _EXIT_INDEX, _ENTRY_INDEX, _BALANCE_AFTER, _PNL = (
+    TRADE_COLUMNS.index(name) for name in ("exit_reason", "exit_index", "entry_index", "balance_after", "pnl_value")
+)
 
 
 @dataclass(frozen=True)
@@ -90,8 +92,17 @@ class WalkForward:
 
     @cached_property
     def candle_returns(self) -> Floats:
-        """Change of equity over each candle from the first fold on, as a fraction."""
-        return _changes(self.equity[self.firsts[0] - 1 :])
+        """Change of equity over each candle from the first fold on, as a fraction of the balance before the trade.
+
+        That balance, not the equity left, is what a bettor knows beforehand and can be held to: a short that has lost
+        most of it is no bet on the rest.
+        """
+        base = np.concatenate((self.equity[:1], self.equity[:-1]))
+        balance = self.trades[:, _BALANCE_AFTER] - self.trades[:, _PNL]
+        for trade, before in zip(self.trades, balance, strict=True):
+            base[int(trade[_ENTRY_INDEX]) : int(trade[_EXIT_INDEX]) + 1] = before
+        change, first = np.diff(self.equity), int(self.firsts[0])
+        return change[first - 1 :] / np.where(base[first:] > 0.0, base[first:], np.inf)
 
     @property
     def closed_trades(self) -> int:

@@ -44,16 +44,17 @@ def _mix(log_priors: NDArray[np.float64], wealth: NDArray[np.float64]) -> float:
 
 @jit
 def bet(
-    returns: NDArray[np.float64], looks: NDArray[np.int64], stakes: NDArray[np.float64],
+    returns: NDArray[np.float64], looks: NDArray[np.int64], stakes: NDArray[np.float64], tolls: NDArray[np.float64],
     log_priors: NDArray[np.float64], wealth: NDArray[np.float64], told: NDArray[np.float64],
 ) -> None:  # fmt: skip
     """Fill `told` with the log wealth of all bettors together, after as many candles as each of `looks` says.
 
-    `looks` ascend. `wealth`, one a stake, begins at zeros and ends as each bettor's log wealth at the last look.
+    `looks` ascend. `tolls`, one a stake, go off its log wealth with every candle. `wealth`, one a stake, begins at
+    zeros and ends as each bettor's log wealth at the last look.
     """
     seen = 0
     for j in range(len(looks)):
         for k in range(len(stakes)):
-            wealth[k] += _log_growth(returns, seen, looks[j], stakes[k])
+            wealth[k] += _log_growth(returns, seen, looks[j], stakes[k]) - tolls[k] * (looks[j] - seen)
         seen = looks[j]
         told[j] = _mix(log_priors, wealth)

@@ -13,6 +13,8 @@ WORST_LOSS = 0.1
 """No return of the fair games below is worse, except those of `steamroller`."""
 SIZE = 0.015
 """A usual return: large enough that 1,500 of them could make somebody rich."""
+STEAMROLLERS = 0.002 / (0.002 + 0.79)
+"""How often one comes, so that the game is fair."""
 
 
 def luck(seed: int) -> Generator:
@@ -55,8 +57,7 @@ def martingale(rng: Generator, runs: int, n: int) -> Floats:
 
 def steamroller(rng: Generator, runs: int, n: int) -> Floats:
     """Pennies before a steamroller: 0.2 % again and again, and once in 396 times 79 % of the account."""
-    loss = 0.002 / (0.002 + 0.79)
-    return np.where(rng.random((runs, n)) < loss, -0.79, 0.002)
+    return np.where(rng.random((runs, n)) < STEAMROLLERS, -0.79, 0.002)
 
 
 FAIR_GAMES: tuple[Callable[[Generator, int, int], Floats], ...] = (

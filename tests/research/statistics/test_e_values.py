@@ -11,10 +11,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.random import Generator
 
-from tests.research.statistics.processes import FAIR_GAMES, SIZE, WORST_LOSS, Floats, luck, normal, steamroller
+from tests.research.statistics.processes import (
+    FAIR_GAMES,
+    SIZE,
+    STEAMROLLERS,
+    WORST_LOSS,
+    Floats,
+    luck,
+    normal,
+    steamroller,
+)
 from your_short_trade_margin_call.domain.errors import StatisticError
 from your_short_trade_margin_call.research.statistics.e_values import (
     TOTAL_ALPHA,
+    Jump,
     Stakes,
     alpha_share,
     e_bh,
@@ -138,6 +148,28 @@ def test_stakes_beyond_the_worst_loss_take_pennies_for_an_edge() -> None:
     assert share_that_cross(steamroller, Stakes.even(0.02), 0.05, seed=12) > 0.5
 
 
+@pytest.mark.parametrize("worst_loss", [0.4, 0.1, 0.02])
+def test_a_toll_for_steamrollers_restores_the_bound(worst_loss: float) -> None:
+    stakes = Stakes.even(worst_loss, jump=Jump(STEAMROLLERS, 0.79))
+    assert share_that_cross(steamroller, stakes, 0.05, seed=12) <= 0.05 + 3.0 * math.sqrt(0.0475 / RUNS)
+
+
+def test_tolls_by_hand() -> None:
+    stakes = Stakes((1.0, 2.0, 4.0), (0.25, 0.25, 0.5), Jump(0.001, loss=0.75))
+    assert stakes.tolls() == pytest.approx([0.0, math.log(1.0005), math.log(1.002)])
+    free = Stakes(stakes.fractions, stakes.priors)
+    assert (free.tolls() == 0.0).all()
+    third = Stakes((4.0,), (1.0,), stakes.jump)
+    told = log_wealth([0.1, -0.1, 0.2], [1, 3], third)
+    assert np.exp(told).tolist() == pytest.approx([1.4 / 1.002, 1.4 * 0.6 * 1.8 / 1.002**3])
+
+
+@pytest.mark.parametrize(("rate", "loss"), [(-0.1, 1.0), (1.1, 1.0), (math.nan, 1.0), (0.1, 0.0), (0.1, math.inf)])
+def test_no_jump(rate: float, loss: float) -> None:
+    with pytest.raises(StatisticError):
+        Jump(rate, loss)
+
+
 # ---- power ------------------------------------------------------------------------------------------
 
 
@@ -161,8 +193,8 @@ def test_a_mixture_costs_at_most_its_prior() -> None:
 def test_even_stakes() -> None:
     stakes = Stakes.even(0.25, count=5)
     assert stakes.fractions[-1] == pytest.approx(4.0)
-    assert stakes.fractions[0] == pytest.approx(0.04)
-    assert np.diff(np.log(stakes.fractions)) == pytest.approx(math.log(100) / 4)
+    assert stakes.fractions[0] == pytest.approx(0.2)
+    assert np.diff(np.log(stakes.fractions)) == pytest.approx(math.log(20) / 4)
     assert stakes.priors == (0.2,) * 5
 
 
