@@ -7,7 +7,7 @@ import warnings
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.research.statistics.processes import Floats, autoregressive, luck
@@ -51,6 +51,7 @@ def variance_of_means(values: Floats, block: float) -> float:
 # ---- indices ----------------------------------------------------------------------------------------
 
 
+@settings(deadline=None)
 @given(st.integers(1, 40), st.floats(1.0, 30.0), st.integers(1, 8), st.integers(0, 99))
 def test_indices_equal_their_slow_twin(n: int, block: float, repetitions: int, seed: int) -> None:
     assert stationary_indices(n, block, repetitions, luck(seed)).tolist() == slow_indices(n, block, repetitions, seed)

@@ -277,6 +277,7 @@ def test_e_bh_by_hand(values: list[float], rejected: list[bool]) -> None:
     assert e_bh(values, 0.05).tolist() == rejected
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(0.0, 1e4), max_size=12), st.floats(0.001, 0.5))
 def test_e_bh_equals_its_definition(values: list[float], alpha: float) -> None:
     n = len(values)

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.research.statistics.processes import Floats, luck
@@ -52,6 +52,7 @@ def test_expected_max_z(n: int, expected: float, digits: int) -> None:
     assert expected_max_z(n) == pytest.approx(expected, abs=0.6 * 10**-digits)
 
 
+@settings(deadline=None)
 @given(st.floats(2.0, 1e9))
 def test_expected_max_z_equals_the_formula_in_scipy(n: float) -> None:
     norm = pytest.importorskip("scipy.stats", reason=NO_SCIPY).norm
