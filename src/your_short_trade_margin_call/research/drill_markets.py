@@ -5,6 +5,9 @@ before, its expected value is today's price. There are three stated exceptions. 
 a constant pace, which pays or costs whoever is short at any odd time. In `reverting` it is drawn back to a level, by
 less than a trade costs.
 
+In `planted` and `half` it falls after failed peaks, and wins that back at all times, so that being short at any odd
+time earns next to nothing.
+
 Every market begins anew from (seed, kind, number). Steps of some seconds make each candle's high and low; then prices
 go on ticks. numpy may change its streams: across its versions a market may differ.
 """
@@ -63,12 +66,13 @@ REVERSION, REVERSION_CANDLES = 0.0007, 5.0
 QUIET = (0.0005, 0.0008)
 """Volatilities of `reverting`, low so that the reversion is plain to see in them."""
 
-PLANTED_VOLATILITY = 0.0005
+PLANTED_VOLATILITY, PLANTED_FADE = 0.0006, 240.0
+"""`planted`, `half`: what happens besides the falls fades to 1/e in half a day, so that few shorts are stuck for long."""
 PLANTED_LOOKBACK, PLANTED_CANDLES, GIVE_BACK = 40, 5, 1.0 / 480.0
 """A fall of a quarter of an hour follows failed peaks of the grid's middle lookback, and is won back over a day."""
 WARM_UP = 4_800
 """Candles before the first one, until falls and winning back balance."""
-PLANTED_FALL, HALF_FALL = 0.0085, 0.0067
+PLANTED_FALL, HALF_FALL = 0.0080, 0.0065
 """The expected falls, fractions. `make calibrate-drill` measures what the record of the procedure makes of them."""
 
 
@@ -166,13 +170,9 @@ def _rising(rng: Generator, count: int) -> Moves:
 
 
 def _reverting(rng: Generator, count: int) -> Moves:
-    keep = math.exp(-1.0 / (REVERSION_CANDLES * STEPS))
-    away = rng.standard_normal(count * STEPS + 1) * REVERSION * math.sqrt(1.0 - keep**2)
-    away[0] = REVERSION * rng.standard_normal()
-    fade(away, keep)
-    factors = (1.0 + away[1:]) / (1.0 + away[:-1])
+    around = _fading_steps(rng, count, REVERSION, REVERSION_CANDLES)
     steps = _plain_steps(rng, count, _volatility(rng, QUIET))
-    return Moves(np.zeros(count), (1.0 + steps) * factors.reshape(count, STEPS) - 1.0)
+    return Moves(np.zeros(count), (1.0 + steps) * (1.0 + around) - 1.0)
 
 
 def _resampled(rng: Generator, count: int) -> Moves:
@@ -190,7 +190,8 @@ def _of(rng: Generator, count: int, history: Candles) -> Moves:
 
 def _planted(size: float) -> Callable[[Generator, int], Moves]:
     def moves(rng: Generator, count: int) -> Moves:
-        steps = _plain_steps(rng, count, PLANTED_VOLATILITY)
+        spread = PLANTED_VOLATILITY * math.sqrt(PLANTED_FADE / 2.0)
+        steps = _fading_steps(rng, count, spread, PLANTED_FADE)
         return Moves(np.zeros(count), steps, Falls(size, PLANTED_LOOKBACK, PLANTED_CANDLES, GIVE_BACK))
 
     return moves
@@ -230,4 +231,14 @@ def _clustered_steps(rng: Generator, count: int, volatility: float) -> Floats:
     levels = np.empty(count)
     cluster(steps.sum(axis=1), NEWS, MEMORY, levels)
     steps *= volatility * levels[:, None]
+    return steps
+
+
+def _fading_steps(rng: Generator, count: int, spread: float, fade_candles: float) -> Floats:
+    """Steps of a price that is drawn back to a level: off it by `spread` (a standard deviation), for so long."""
+    keep = math.exp(-1.0 / (fade_candles * STEPS))
+    away = rng.standard_normal(count * STEPS + 1) * spread * math.sqrt(1.0 - keep**2)
+    away[0] = rng.standard_normal() * spread
+    fade(away, keep)
+    steps: Floats = ((1.0 + away[1:]) / (1.0 + away[:-1])).reshape(count, STEPS) - 1.0
     return steps
