@@ -67,7 +67,7 @@ QUIET = (0.0005, 0.0008)
 """Volatilities of `reverting`, low so that the reversion is plain to see in them."""
 
 PLANTED_VOLATILITY, PLANTED_FADE = 0.0006, 240.0
-"""`planted`, `half`: what happens besides the falls fades to 1/e in half a day, so that few shorts are stuck for long."""
+"""`planted`, `half`: the rest fades to 1/e in half a day, so that few shorts are stuck for long."""
 PLANTED_LOOKBACK, PLANTED_CANDLES, GIVE_BACK = 40, 5, 1.0 / 480.0
 """A fall of a quarter of an hour follows failed peaks of the grid's middle lookback, and is won back over a day."""
 WARM_UP = 4_800
