@@ -7,13 +7,19 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from your_short_trade_margin_call.adapters.storage.artefacts import save_best_params, streamed_table, write_sweep_table
+from your_short_trade_margin_call.adapters.storage.artefacts import (
+    params_of,
+    save_best_params,
+    streamed_table,
+    write_sweep_table,
+)
 from your_short_trade_margin_call.domain.errors import ShortestPeakError
 from your_short_trade_margin_call.domain.params import StrategyParams, params_as_dict
-from your_short_trade_margin_call.domain.words import Account, Verdict
+from your_short_trade_margin_call.domain.words import Account, Adopt, Verdict
 from your_short_trade_margin_call.market.candles import Candles
 from your_short_trade_margin_call.paths import Paths
 from your_short_trade_margin_call.reporting.evidence_text import untested
+from your_short_trade_margin_call.research.adoption import JUDGED_MS, Chosen
 from your_short_trade_margin_call.research.backtest_engine import BacktestEngine
 from your_short_trade_margin_call.research.running import Progress
 from your_short_trade_margin_call.research.sweep import Sweep, is_wide
@@ -57,13 +63,18 @@ class Optimization:
 
     @property
     def params(self) -> StrategyParams:
-        """The winner."""
-        return self.sweep.best
+        """What is to be traded: the winner, or what ran before where that was kept."""
+        return params_of(self.document)
 
     @property
     def made_money(self) -> bool:
-        """Whether the winner made money in its own window: the least one may ask."""
-        return self.sweep.best_metrics.pnl_value > 0
+        """Whether the parameters made money in the window they were chosen in: the least one may ask."""
+        return not self.is_adopted or self.sweep.best_metrics.pnl_value > 0
+
+    @property
+    def is_adopted(self) -> bool:
+        """Whether the new winner replaces what ran before."""
+        return bool(self.document["adoption"]["adopted"])
 
     @property
     def is_real(self) -> bool:
@@ -147,6 +158,7 @@ class MainEngine:
         self._optimizations = 0
         self._engine: LiveTradingEngine | None = None
         self._is_stopping = False
+        self._running: Chosen | None = None
 
     # ---- optimise ----------------------------------------------------------------------------------
 
@@ -167,6 +179,7 @@ class MainEngine:
         sweep, wide = self._swept(candles, progress)
         elapsed = parts.stopwatch_s() - started
         document = self._document(candles, sweep, elapsed)
+        self._adopt(until_ms, candles, sweep, document)
         if parts.examiner is not None:
             document["evidence"] = parts.examiner.examine(until_ms, examining or progress).document
         saved = save_best_params(parts.paths, document)
@@ -174,6 +187,23 @@ class MainEngine:
         write_sweep_table(table, sweep.rows)
         self._optimizations += 1
         return Optimization(sweep, document, (*saved.written, table, *wide), saved.notes, parts.needs_real)
+
+    def _adopt(self, until_ms: int, candles: Candles, sweep: Sweep, document: dict[str, Any]) -> None:
+        """Decide between the winner and what runs, and write the decision and its reason down."""
+        parts, running = self.parts, self._running
+        challenger = Chosen(sweep.best, until_ms - parts.settings.window, until_ms)
+        known = candles
+        if running is not None and parts.settings.adopt is Adopt.BETTER:
+            known = parts.source.window(until_ms, parts.settings.window + JUDGED_MS)
+        decision = parts.engine.adoption(known, running, challenger)
+        document["adoption"] = {"rule": str(parts.settings.adopt), **decision._asdict()}
+        document["adoption"]["challenger"] = params_as_dict(challenger.params)
+        if decision.adopted:
+            self._running = challenger if sweep.best_metrics.pnl_value > 0 else None
+        elif running is not None:
+            kept = parts.engine.backtest(candles, running.params)
+            document |= {"params": params_as_dict(kept.params), "results": kept.metrics.as_dict()}
+            document |= {"blocked": kept.blocked, "facts": kept.facts}
 
     def _swept(self, candles: Candles, progress: Progress | None) -> tuple[Sweep, tuple[Path, ...]]:
         """The sweep; a wide one's rows go to a file of their own as they come."""

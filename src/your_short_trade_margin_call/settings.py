@@ -19,7 +19,7 @@ from typing import Annotated, Any, Self, TypeVar
 from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from your_short_trade_margin_call.domain.errors import SettingError
-from your_short_trade_margin_call.domain.words import ExitType
+from your_short_trade_margin_call.domain.words import Adopt, ExitType
 
 CANDLE_MS = 180_000
 LONGEST_MS = 3_650 * 86_400_000
@@ -128,6 +128,7 @@ class Settings(_Frozen):
     # The cycle
     window: DurationMs = Field(86_400_000, ge=CANDLE_MS)
     reoptimize: Annotated[DurationMs, Field(ge=CANDLE_MS)] | None = 43_200_000
+    adopt: Adopt = Adopt.ALWAYS
     stale_after: DurationMs = Field(2 * CANDLE_MS, ge=1_000)
     # Luck, and the invented market
     seed: int = Field(42, ge=0, lt=2**63)

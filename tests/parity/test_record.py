@@ -36,7 +36,8 @@ def written(folder: Path, seed: int) -> tuple[Path, Candles]:
 
 @pytest.mark.parametrize("seed", [3, 4])
 @pytest.mark.parametrize(
-    "changes", [{"max_hold": 9 * HOUR}, {"reoptimize": 5 * HOUR, "stop_loss_pct": 0.005, "cooldown": HOUR}]
+    "changes",
+    [{"max_hold": 9 * HOUR}, {"reoptimize": 5 * HOUR, "stop_loss_pct": 0.005, "cooldown": HOUR, "adopt": "better"}],
 )
 def test_the_whole_cycle_makes_the_trades_of_the_record(tmp_path: Path, seed: int, changes: dict[str, object]) -> None:
     settings = Settings(order_reject_prob=0.1).replace(**changes)

@@ -165,6 +165,8 @@ def show_optimization(screen: Screen, prepared: Prepared, optimization: Optimiza
     days = days_of(range_of(window))
     show_rows(screen, result_rows(document["results"], document["blocked"], settings.starting_balance, days))
     show_rows(screen, facts_rows(document["facts"]))
+    if not optimization.is_adopted:
+        screen.say(f"What ran before is kept: {document['adoption']['reason']}", style="yellow")
     rows = make_backtest_engine(prepared).backtest(window, optimization.params).rows
     show_trades(screen, rows, instrument.price_decimals)
     screen.say()
@@ -239,6 +241,7 @@ def optimization_json(prepared: Prepared, optimization: Optimization) -> dict[st
         "best": document["params"],
         "results": document["results"],
         "blocked": document["blocked"],
+        "adoption": document["adoption"],
         "evidence": document["evidence"],
         "facts": facts,
         "written": [str(path) for path in optimization.written],

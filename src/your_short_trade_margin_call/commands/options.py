@@ -14,7 +14,7 @@ from typing import Annotated, Any, get_type_hints
 
 import typer
 
-from your_short_trade_margin_call.domain.words import Account, ExitType, MarketKind
+from your_short_trade_margin_call.domain.words import Account, Adopt, ExitType, MarketKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +139,10 @@ class Trading:
     ] = None
     reoptimize: Annotated[
         str | None, typer.Option("--reoptimize", metavar="TIME", help="Optimise again so often: 12h, or never.")
+    ] = None
+    adopt: Annotated[
+        Adopt | None,
+        typer.Option("--adopt", help="A new winner replaces the running set always, or where it does better."),
     ] = None
 
 

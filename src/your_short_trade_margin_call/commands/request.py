@@ -42,7 +42,7 @@ def make_request(
     access, stake = access or Access(), stake or Stake()
     request = Request(
         symbol=symbol,
-        settings=make_settings(common, reoptimize=trading.reoptimize if trading else None, days=days),
+        settings=make_settings(common, trading, days=days),
         grid=ParameterGrid() if grid is None else ParameterGrid.from_toml(grid),
         market=market.market,
         account=access.account,

@@ -7,7 +7,7 @@ import re
 from datetime import datetime, timezone
 from typing import Any
 
-from your_short_trade_margin_call.commands.options import Common
+from your_short_trade_margin_call.commands.options import Common, Trading
 from your_short_trade_margin_call.domain.errors import BadInputError, SettingError
 from your_short_trade_margin_call.settings import (
     Settings,
@@ -23,7 +23,7 @@ FOREVER_MS = 1 << 53
 _DAY = re.compile(r"\d{8}")
 
 
-def make_settings(common: Common, *, reoptimize: str | None = None, days: float | None = None) -> Settings:
+def make_settings(common: Common, trading: Trading | None = None, *, days: float | None = None) -> Settings:
     """Settings from file, environment, `--set`, and the options that are settings too; the later wins.
 
     Raises:
@@ -32,8 +32,10 @@ def make_settings(common: Common, *, reoptimize: str | None = None, days: float 
     assignments: dict[str, Any] = parse_assignments(common.assignments or [])
     if common.seed is not None:
         assignments["seed"] = common.seed
-    if reoptimize is not None:
-        assignments |= parse_assignments([f"reoptimize={reoptimize}"])
+    if trading is not None and trading.reoptimize is not None:
+        assignments |= parse_assignments([f"reoptimize={trading.reoptimize}"])
+    if trading is not None and trading.adopt is not None:
+        assignments["adopt"] = trading.adopt
     if days is not None:
         assignments["window"] = days_ms(days)
     return load_settings(common.config, assignments)

@@ -64,7 +64,7 @@ class TradingWatcher:
 
     def optimized(self, optimization: Optimization) -> None:
         """An optimisation finished; its adoption follows as a record."""
-        self._made_pct = optimization.sweep.best_metrics.pnl_pct
+        self._made_pct = optimization.document["results"]["pnl_pct"]
         self.look_up_next()
         for note in optimization.notes:
             self.problem(note)

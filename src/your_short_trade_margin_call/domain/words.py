@@ -68,6 +68,13 @@ class Objective(StrEnum):
         return windows if self.is_pooled else windows[-1:]
 
 
+class Adopt(StrEnum):
+    """When a new winner replaces the running parameters (`research/adoption.py`)."""
+
+    ALWAYS = "always"
+    BETTER = "better"
+
+
 class ExitReason(CodedEnum):
     """How a trade ended."""
 

@@ -13,12 +13,14 @@ import numpy as np
 from your_short_trade_margin_call.domain.instrument import Instrument
 from your_short_trade_margin_call.domain.params import StrategyParams
 from your_short_trade_margin_call.domain.trade_row import TRADE_COLUMNS, ClosedTrade
-from your_short_trade_margin_call.domain.words import ExitReason, TargetSource
+from your_short_trade_margin_call.domain.words import ExitReason, Objective, TargetSource
 from your_short_trade_margin_call.market.candles import Candles
 from your_short_trade_margin_call.market.instruments import find_instrument
 from your_short_trade_margin_call.research import account_kernel as books
+from your_short_trade_margin_call.research.adoption import Adoption, Chosen, adoption
 from your_short_trade_margin_call.research.many_sweeps import sweep_many
 from your_short_trade_margin_call.research.metrics import Metrics, metric_columns, metrics_row
+from your_short_trade_margin_call.research.procedure import STEP_MS, Procedure
 from your_short_trade_margin_call.research.record import Record, make_record
 from your_short_trade_margin_call.research.running import Progress, trace
 from your_short_trade_margin_call.research.sample import Sample, first_of, sample_of, timed
@@ -26,7 +28,7 @@ from your_short_trade_margin_call.research.survey import make_field
 from your_short_trade_margin_call.research.sweep import Sweep, Take, blocked_by_reason, run_sweep
 from your_short_trade_margin_call.research.sweep_tasks import SweepTask, require_candles, sweep_inputs
 from your_short_trade_margin_call.research.trials import grid_params, only_trial, with_defaults
-from your_short_trade_margin_call.research.walk_forward import STEP_MS, Procedure, walk_forward
+from your_short_trade_margin_call.research.walk_forward import walk_forward
 from your_short_trade_margin_call.rules.terms import NO_PRICE
 from your_short_trade_margin_call.settings import ParameterGrid, Settings
 
@@ -148,12 +150,14 @@ class BacktestEngine:
         progress: Progress | None = None,
         *,
         alpha: float | None = None,
+        objective: Objective = Objective.PNL_PCT,
         workers: int | None = None,
     ) -> Record:
         """The record of the procedure over `candles`, with its verdict: what `optimize` would have been worth.
 
         The sweep is repeated every `settings.reoptimize` (12 h where that is never) on the last `settings.window`,
-        and one account trades its winners. `alpha` is how often REAL may be false; None takes the share of one
+        and one account trades its winners. `objective` chooses them. `alpha` is
+        how often REAL may be false; None takes the share of one
         procedure in ten that are looked at again and again.
 
         Raises:
@@ -161,11 +165,17 @@ class BacktestEngine:
         """
         trials = grid_params(grid or ParameterGrid(), self.settings)
         require_candles(candles, max(trials.highest_high_lookback))
-        procedure = Procedure(trials, self.settings.window, self.settings.reoptimize or STEP_MS)
+        step_ms = self.settings.reoptimize or STEP_MS
+        procedure = Procedure(trials, self.settings.window, step_ms, self.settings.adopt, objective)
         inputs = sweep_inputs(candles, self.instrument(candles.symbol), self.settings)
         balance, seed = self.settings.starting_balance, self.settings.seed
         walk = walk_forward(*inputs, procedure, balance, progress, workers)
         return make_record(walk, alpha, seed)
+
+    def adoption(self, candles: Candles, champion: Chosen | None, challenger: Chosen) -> Adoption:
+        """Whether a new winner replaces what runs, by the settings' rule; `candles` end with its window."""
+        inputs = sweep_inputs(candles, self.instrument(candles.symbol), self.settings)
+        return adoption(self.settings.adopt, *inputs, champion, challenger, self.settings.starting_balance)
 
     def facts(self, candles: Candles, met_the_ladder: bool = False) -> dict[str, Any]:
         """What a result on these candles rests on, for artefacts and the screen."""

@@ -1,4 +1,8 @@
-"""The second yardstick of a record: what shorts at random moments made, with its exits, its size, its time."""
+"""The second yardstick of a record: what shorts at random moments made, with its exits, its size, its time.
+
+They trade for free. So they earn what being short earned in this market, nothing else, and a record that earns more
+has an eye for the moment that is worth more than its costs.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +15,7 @@ from your_short_trade_margin_call.research.account_kernel import ACCOUNT, N_TRAD
 from your_short_trade_margin_call.research.chance_kernel import chance_shorts
 from your_short_trade_margin_call.research.seeds import generator
 from your_short_trade_margin_call.research.walk_forward import WalkForward, fold_sums
+from your_short_trade_margin_call.rules.terms import Terms
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -29,7 +34,7 @@ class ChanceShorts:
     """What chance shorts made beside a record.
 
     `returns` has an element for each candle from the first fold on: the mean return of the accounts, a fraction of
-    equity, scaled to the record's time in the market. `fold_returns` are their sums over the folds.
+    their balance, scaled to the record's time in the market. `fold_returns` are their sums over the folds.
     """
 
     returns: Floats
@@ -42,16 +47,20 @@ def chance_beside(walk: WalkForward, accounts: int = ACCOUNTS, seed: int = 0) ->
     What a fold takes from the record is what was known at the fold's end: the record of a longer history begins with
     exactly this one.
     """
-    n = len(walk.equity)
+    n, free = len(walk.equity), _for_free(walk.ground.terms)
     returns, held = np.zeros(n), np.zeros(n)
     chance_shorts(
-        walk.ground, walk.stretches, _hazards(walk), _keys(accounts, seed), walk.start_wallet,
+        walk.ground._replace(terms=free), walk.stretches, _hazards(walk), _keys(accounts, seed), walk.start_wallet,
         np.empty(1, dtype=ACCOUNT), np.empty(N_TRADE_COLUMNS), np.empty(n), returns, held,
     )  # fmt: skip
     scale = _scale(walk, held / accounts)
     lengths = np.diff(walk.firsts)
     mean = returns[walk.firsts[0] :] / accounts * np.repeat(scale, lengths)
     return ChanceShorts(mean, fold_sums(mean, walk.firsts - walk.firsts[0]))
+
+
+def _for_free(terms: Terms) -> Terms:
+    return terms._replace(taker_fee_rate=0.0, maker_fee_rate=0.0, spread_bps=0.0, slippage_bps=0.0)
 
 
 def _keys(accounts: int, seed: int) -> NDArray[np.uint64]:

@@ -24,11 +24,12 @@ from your_short_trade_margin_call.research.chance import chance_beside
 from your_short_trade_margin_call.research.drill_counts import Share
 from your_short_trade_margin_call.research.drill_markets import SYMBOL, TICK, drill_candles
 from your_short_trade_margin_call.research.evidence import real_at
+from your_short_trade_margin_call.research.procedure import DAY_MS, Procedure
 from your_short_trade_margin_call.research.record import make_record
 from your_short_trade_margin_call.research.running import Progress
 from your_short_trade_margin_call.research.statistics.e_values import alpha_share
 from your_short_trade_margin_call.research.trials import grid_params
-from your_short_trade_margin_call.research.walk_forward import DAY_MS, Procedure, WalkForward, walk_forward
+from your_short_trade_margin_call.research.walk_forward import WalkForward, walk_forward
 from your_short_trade_margin_call.rules.market_arrays import MarketArrays, cut, make_market
 from your_short_trade_margin_call.rules.terms import make_contract, make_terms
 from your_short_trade_margin_call.settings import ParameterGrid, Settings

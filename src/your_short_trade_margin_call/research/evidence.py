@@ -11,10 +11,11 @@ import numpy as np
 from your_short_trade_margin_call.domain.words import ExitReason, Verdict
 from your_short_trade_margin_call.research.account_kernel import TRADE_COLUMNS
 from your_short_trade_margin_call.research.chance import ChanceShorts
+from your_short_trade_margin_call.research.procedure import DAY_MS
 from your_short_trade_margin_call.research.seeds import generator
 from your_short_trade_margin_call.research.statistics.bootstrap import mean_interval
 from your_short_trade_margin_call.research.statistics.e_values import Stakes, alpha_share, log_wealth
-from your_short_trade_margin_call.research.walk_forward import DAY_MS, WalkForward
+from your_short_trade_margin_call.research.walk_forward import WalkForward
 from your_short_trade_margin_call.rules import costs, position
 from your_short_trade_margin_call.rules.terms import NO_PRICE
 
@@ -31,8 +32,14 @@ MOST_DAYS = 365
 """Who would have to wait longer than this is told that there is no end in sight."""
 PROMISE_KEPT = 0.5
 """LUCK: even the interval's upper end is below this part of what was promised."""
-STAKES = Stakes(tuple(2.0**k for k in range(6)), (1.0 / 6.0,) * 6)
-"""The bettors against "no edge": from the account itself to 32 times it. Fixed once, for every pair and market."""
+STAKES = Stakes((2.0, 4.0, 8.0, 16.0, 32.0), (0.2,) * 5)
+"""The bettors against "no edge": from twice the account to 32 times it. Fixed once, for every pair and market."""
+ZERO_ALPHA = 0.05
+"""How often an account that earns nothing may look as if it earned, over all looks at it.
+
+That no eye for the moment is called one is what the shares of the 5 % are for: they go to the other yardstick, which
+all that procedures without an edge must pass as well.
+"""
 
 _COLUMN = {name: k for k, name in enumerate(TRADE_COLUMNS)}
 
@@ -40,16 +47,28 @@ _COLUMN = {name: k for k, name in enumerate(TRADE_COLUMNS)}
 class Yardstick(NamedTuple):
     """A bet against "no better than this": its logarithm at the end of each fold, and what was earned beyond it.
 
-    `mean_pct` is the mean excess over the yardstick in percent a fold.
+    `mean_pct` is the mean excess over the yardstick in percent a fold; `alpha` how often the bet may be won by luck,
+    over all looks.
     """
 
     path: Floats
     mean_pct: float
+    alpha: float
 
     @property
     def log_evidence(self) -> float:
         """The evidence now, as a natural logarithm."""
         return float(self.path[-1])
+
+    @property
+    def needed(self) -> float:
+        """The logarithm that takes."""
+        return -math.log(self.alpha)
+
+    @property
+    def is_beaten(self) -> bool:
+        """Whether the record is better than this, beyond luck."""
+        return self.log_evidence >= self.needed
 
 
 class Risk(NamedTuple):
@@ -69,11 +88,7 @@ class Risk(NamedTuple):
 
 @dataclass(frozen=True)
 class Evidence:
-    """A verdict on a procedure and the numbers it rests on. Percent are of the account's equity, a fold each.
-
-    `needed` is the logarithm that both yardsticks must reach; `alpha` the chance of a false REAL, over all looks at
-    this procedure.
-    """
+    """A verdict on a procedure and the numbers it rests on. Percent are of the account's equity, a fold each."""
 
     verdict: Verdict
     reason: str
@@ -86,13 +101,7 @@ class Evidence:
     promised_pct: float
     zero: Yardstick
     chance: Yardstick
-    alpha: float
     risk: Risk
-
-    @property
-    def needed(self) -> float:
-        """The logarithm of evidence that REAL takes."""
-        return -math.log(self.alpha)
 
     @property
     def days(self) -> float:
@@ -110,7 +119,7 @@ def judge(walk: WalkForward, chance: ChanceShorts, alpha: float | None = None, s
         seed: of the bootstrap that draws the interval.
     """
     alpha = alpha_share(1) if alpha is None else alpha
-    zero, beyond = yardsticks(walk, chance)
+    zero, beyond = yardsticks(walk, chance, alpha)
     low, mean, high = _interval(walk.returns, seed)
     evidence = Evidence(
         verdict=Verdict.CANNOT_TELL,
@@ -124,32 +133,31 @@ def judge(walk: WalkForward, chance: ChanceShorts, alpha: float | None = None, s
         promised_pct=walk.promised_pct,
         zero=zero,
         chance=beyond,
-        alpha=alpha,
         risk=_risk(walk),
     )
     verdict, reason = _verdict(evidence)
     return Evidence(**{**evidence.__dict__, "verdict": verdict, "reason": reason})
 
 
-def yardsticks(walk: WalkForward, chance: ChanceShorts) -> tuple[Yardstick, Yardstick]:
-    """The bets against "no better than nothing" and "no better than chance shorts"."""
+def yardsticks(walk: WalkForward, chance: ChanceShorts, alpha: float) -> tuple[Yardstick, Yardstick]:
+    """The bets against "no better than nothing" and "no better than chance shorts", the latter at `alpha`."""
     ends = walk.firsts[1:] - walk.firsts[0]
     excess = walk.candle_returns - chance.returns
     beyond_pct = float(np.mean(walk.returns - chance.fold_returns)) * 100.0
     return (
-        Yardstick(log_wealth(walk.candle_returns, ends, STAKES), float(np.mean(walk.returns)) * 100.0),
-        Yardstick(log_wealth(excess, ends, STAKES), beyond_pct),
+        Yardstick(log_wealth(walk.candle_returns, ends, STAKES), float(np.mean(walk.returns)) * 100.0, ZERO_ALPHA),
+        Yardstick(log_wealth(excess, ends, STAKES), beyond_pct, alpha),
     )
 
 
 def real_at(walk: WalkForward, chance: ChanceShorts, alpha: float) -> NDArray[np.bool_]:
     """For each fold, whether somebody who had looked at its end would have read REAL."""
-    zero, beyond = yardsticks(walk, chance)
+    zero, beyond = yardsticks(walk, chance, alpha)
     exits = walk.trades[:, _COLUMN["exit_index"]]
     by_itself = exits[walk.trades[:, _COLUMN["exit_reason"]] != ExitReason.END_OF_DATA.code]
     closed = np.searchsorted(by_itself, walk.firsts[1:])
-    enough = np.minimum(zero.path, beyond.path) >= -math.log(alpha)
-    return np.asarray(enough & (closed >= LEAST_TRADES))
+    beats_both = (zero.path >= zero.needed) & (beyond.path >= beyond.needed)
+    return np.asarray(beats_both & (closed >= LEAST_TRADES))
 
 
 def _interval(returns: Floats, seed: int) -> tuple[float, float, float]:
@@ -169,7 +177,7 @@ def _verdict(evidence: Evidence) -> tuple[Verdict, str]:
     e = evidence
     if e.trades < LEAST_TRADES:
         return Verdict.CANNOT_TELL, _too_few_trades(e)
-    if min(e.zero.log_evidence, e.chance.log_evidence) >= e.needed:
+    if e.zero.is_beaten and e.chance.is_beaten:
         return Verdict.REAL, "It beat both nothing and chance shorts, in this simulation of the past; not a forecast."
     if e.high_pct < PROMISE_KEPT * e.promised_pct:
         left = f"edges up to {e.high_pct:+.2f} % are not excluded" if e.high_pct > 0 else "it lost even at best"
@@ -191,13 +199,14 @@ def _too_little(evidence: Evidence) -> str:
     e = evidence
     if e.mean_pct <= 0:
         return "It made nothing, and yet too little is known to call the promise luck: more days of candles are needed."
-    weaker, what = min((e.zero, "luck"), (e.chance, "shorts at random moments"), key=lambda pair: pair[0].log_evidence)
-    if weaker is e.chance and weaker.mean_pct <= 0:
-        return "Shorts at random moments made as much: the market fell, and no skill shows."
+    if e.chance.mean_pct <= 0:
+        return "Shorts at random moments made as much before costs: the market fell, and no skill shows."
+    pairs = ((e.chance, "shorts at random moments"), (e.zero, "luck"))
+    weaker, what = min(pairs, key=lambda pair: pair[0].log_evidence - pair[0].needed)
     so_far = weaker.log_evidence
     if so_far <= 0:
         return f"What it made, {what} might have made too: more days of candles are needed."
-    more = math.ceil((e.needed - so_far) * e.days / so_far)
+    more = math.ceil((weaker.needed - so_far) * e.days / so_far)
     days = f"about {more} more {'day' if more == 1 else 'days'}" if more <= MOST_DAYS else "no year of days"
     return f"What it made, {what} might have made too: if it goes on like this, {days} would tell."
 

@@ -7,23 +7,18 @@ charged: closed trades alone flatter, since losers stay open.
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from your_short_trade_margin_call.domain.errors import TooFewCandlesError
-from your_short_trade_margin_call.domain.params import StrategyParams
 from your_short_trade_margin_call.domain.words import ExitReason
 from your_short_trade_margin_call.research.account_kernel import ACCOUNT, N_TRADE_COLUMNS, TRADE_COLUMNS
+from your_short_trade_margin_call.research.procedure import Choice, Choosing, Procedure, choose_all
 from your_short_trade_margin_call.research.running import Progress
 from your_short_trade_margin_call.research.survey import make_field
-from your_short_trade_margin_call.research.sweep import run_sweep
-from your_short_trade_margin_call.research.trials import Trials
 from your_short_trade_margin_call.research.walk_kernel import STRETCH, mark_account, walk
 from your_short_trade_margin_call.rules.market_arrays import MarketArrays, cut
 from your_short_trade_margin_call.rules.terms import Contract, Terms, make_trial
@@ -37,31 +32,9 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
     Integers = NDArray[np.int64]
 
-DAY_MS = 86_400_000
-STEP_MS = DAY_MS // 2
 _EXIT_REASON, _EXIT_INDEX, _ENTRY_INDEX, _BALANCE_AFTER, _PNL = (
     TRADE_COLUMNS.index(name) for name in ("exit_reason", "exit_index", "entry_index", "balance_after", "pnl_value")
 )
-
-
-@dataclass(frozen=True)
-class Procedure:
-    """What is repeated: all trials on the last `window_ms`, every `step_ms`."""
-
-    trials: Trials
-    window_ms: int = DAY_MS
-    step_ms: int = STEP_MS
-
-
-class Choice(NamedTuple):
-    """What a step chose: parameters (None: there were too few candles), what they made where they were chosen."""
-
-    params: StrategyParams | None
-    promised_pct: float
-    has_edge: bool
-
-
-NOTHING_CHOSEN = Choice(None, float("nan"), False)
 
 
 @dataclass(frozen=True)
@@ -141,6 +114,7 @@ class WalkForward:
                 **{name: [None if p is None else _plain(getattr(p, name)) for p in params] for name in columns},
                 "promised_pct": pl.Series([choice.promised_pct for choice in self.choices], nan_to_null=True),
                 "has_edge": [choice.has_edge for choice in self.choices],
+                "adopted": [choice.adopted for choice in self.choices],
                 "return_pct": self.returns * 100.0,
                 "trades_closed": np.diff(np.searchsorted(exits, self.firsts)),
                 "in_market_pct": in_market / np.maximum(1, np.diff(self.firsts)) * 100.0,
@@ -180,7 +154,7 @@ def walk_forward(
     """
     starts_ms, firsts = _folds(market, procedure)
     market = cut(market, 0, int(firsts[-1]))
-    choices = _choose(market, contract, terms, procedure, starts_ms, start_wallet, progress, workers)
+    choices = choose_all(Choosing(market, contract, terms, procedure, start_wallet), starts_ms[:-1], progress, workers)
     stretches = _stretches(choices, firsts, len(market.time_ms))
     ground = make_field(market, contract, terms, min(procedure.trials.highest_high_lookback))
     trades = np.empty((len(market.time_ms), N_TRADE_COLUMNS))
@@ -205,52 +179,6 @@ def _folds(market: MarketArrays, procedure: Procedure) -> tuple[Integers, Intege
         )
     moments = start_ms + procedure.window_ms + procedure.step_ms * np.arange(count + 1, dtype=np.int64)
     return moments, np.searchsorted(market.time_ms, moments).astype(np.int64)
-
-
-def _choose(
-    market: MarketArrays,
-    contract: Contract,
-    terms: Terms,
-    procedure: Procedure,
-    starts_ms: Integers,
-    start_wallet: float,
-    progress: Progress | None,
-    workers: int | None,
-) -> tuple[Choice, ...]:
-    """The winners of the windows before each fold, on all cores or so many of them."""
-
-    def choose(until_ms: int) -> Choice:
-        first, end = np.searchsorted(market.time_ms, (until_ms - procedure.window_ms, until_ms)).tolist()
-        return choose_in(cut(market, first, end), contract, terms, procedure.trials, start_wallet)
-
-    made: list[Choice] = []
-    with ThreadPoolExecutor(max_workers=workers or os.cpu_count() or 1) as pool:
-        try:
-            for choice in pool.map(choose, starts_ms[:-1].tolist()):
-                made.append(choice)
-                if progress is not None:
-                    progress(len(made), len(starts_ms) - 1)
-        except BaseException:
-            pool.shutdown(wait=True, cancel_futures=True)
-            raise
-    return tuple(_kept(made))
-
-
-def _kept(made: list[Choice]) -> Iterator[Choice]:
-    """Where nothing could be chosen, the old parameters stay, as in a live run."""
-    last = NOTHING_CHOSEN
-    for choice in made:
-        last = last if choice.params is None else choice
-        yield last
-
-
-def choose_in(window: MarketArrays, contract: Contract, terms: Terms, trials: Trials, start_wallet: float) -> Choice:
-    """The winner of a window, or NOTHING_CHOSEN where it is too short for the longest lookback."""
-    if len(window.time_ms) < max(trials.highest_high_lookback) + 2:
-        return NOTHING_CHOSEN
-    sweep = run_sweep(window, contract, terms, trials, start_wallet, workers=1, curves="needed")
-    pnl_pct = float(sweep.columns["pnl_pct"][sweep.order[0]])
-    return Choice(sweep.best, pnl_pct, pnl_pct > 0.0)
 
 
 def _stretches(choices: tuple[Choice, ...], firsts: Integers, n_candles: int) -> NDArray[np.void]:
