@@ -11,6 +11,7 @@ from tests.cluster.counting import Parcel, arrivals, fail_with, process_of
 from tests.cluster.real_cluster import OURS, RealCluster, wait_until
 from tests.research.test_many_sweeps import assert_same
 from your_short_trade_margin_call.adapters.cluster.connecting import connect
+from your_short_trade_margin_call.adapters.cluster.executor import KEPT
 from your_short_trade_margin_call.domain.errors import (
     CandleError,
     ClusterError,
@@ -136,6 +137,14 @@ def test_what_is_shared_does_not_arrive_with_every_call(cluster: RealCluster) ->
         seen = [future.result() for future in [executor.submit(arrivals, parcel, k) for k in range(60)]]
     assert len({process for process, _ in seen}) == 2
     assert {count for _, count in seen} <= {1, 2}
+
+
+def test_what_nobody_needs_any_more_leaves_the_cluster(cluster: RealCluster) -> None:
+    with connect(cluster.address) as executor:
+        calls = [executor.submit(arrivals, Shared(f"pair {k}", Parcel(f"pair {k}")), k) for k in range(3 * KEPT)]
+        assert all(count >= 1 for _, count in (future.result() for future in calls))
+        del calls
+        wait_until(lambda: cluster.pending() == KEPT)
 
 
 def test_what_was_sent_is_cancelled_when_somebody_leaves(

@@ -21,6 +21,8 @@ RETRIES = 2
 """How often a call that failed on a worker is tried once more; one whose worker died is sent again by Dask itself."""
 PATIENCE_S = 30.0
 """How long work waits where there is no worker at all: one may be starting again."""
+KEPT = 4
+"""How many shared values stay on the cluster for calls to come: candles of so many pairs."""
 _LOOK_EVERY_S = 1.0
 _CLOSE_WITHIN_S = 1.0
 
@@ -45,6 +47,7 @@ class ClusterExecutor(Executor):
         self._tasks = client.get_executor(retries=RETRIES, pure=False)
         self._patience_s = patience_s
         self._shared: dict[str, Any] = {}
+        self._sent = 0
         self._open: set[Future[Any]] = set()
         self._lock = Lock()
         self._closed = Event()
@@ -73,13 +76,16 @@ class ClusterExecutor(Executor):
         """A shared value as the cluster's own copy, anything else as it is.
 
         It is the result of a call that does nothing, not scattered: when the last worker that holds it dies, the
-        scheduler makes it again.
+        scheduler makes it again. The oldest is let go, and leaves the cluster when the last call that needs it is over.
         """
         if not isinstance(value, Shared):
             return value
         if value.key not in self._shared:
-            key = f"shared-{self._client.id}-{value.key}"
+            self._sent += 1
+            key = f"shared-{self._client.id}-{self._sent}-{value.key}"
             self._shared[value.key] = self._client.submit(_same, value, key=key, retries=RETRIES)
+            if len(self._shared) > KEPT:
+                del self._shared[next(iter(self._shared))]
         return self._shared[value.key]
 
     def _settled(self, sent: Future[Any], answer: Future[Any]) -> None:
