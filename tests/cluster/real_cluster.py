@@ -14,6 +14,8 @@ from typing import Any
 
 from your_short_trade_margin_call.adapters.cluster.connecting import open_client
 
+LOOPBACK = ("--host", "127.0.0.1", "--no-dashboard", "--dashboard-address", "127.0.0.1:0")
+"""Where to listen. Without the second address a port for figures would be open to every network."""
 ROOT = Path(__file__).resolve().parents[2]
 OURS = os.pathsep.join((str(ROOT / "src"), str(ROOT)))
 """Where a worker finds the program and these tests."""
@@ -28,15 +30,13 @@ class RealCluster:
         self._folder = folder
         self._processes: list[Process] = []
         where = folder / "scheduler.json"
-        self.scheduler = self._start(
-            OURS, "scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard", "--scheduler-file", str(where)
-        )
+        self.scheduler = self._start(OURS, "scheduler", *LOOPBACK, "--port", "0", "--scheduler-file", str(where))
         wait_until(lambda: where.exists() and where.read_text().endswith("}"))
         self.address = str(json.loads(where.read_text())["address"])
 
     def start_worker(self, python_path: str = OURS) -> Process:
         """A worker without a nanny, so that nobody starts it again; it joins some seconds later."""
-        how = ("--nthreads", "1", "--no-nanny", "--no-dashboard", "--local-directory", str(self._folder))
+        how = (*LOOPBACK, "--nthreads", "1", "--no-nanny", "--local-directory", str(self._folder))
         return self._start(python_path, "worker", self.address, *how)
 
     def start_workers(self, count: int) -> list[Process]:

@@ -106,6 +106,7 @@ def test_the_commands_of_the_page_work(face: Face, tmp_path: Path) -> None:
     try:
         address = f"tcp://127.0.0.1:{port}"
         wait_until(lambda: workers_at(address) == 2)
+        listening = {at for process in started for at in addresses_of(process.pid)}
         answer = face.process("optimize", "BTC", "--market", "simulated", "--cluster", address)
     finally:
         for process in reversed(started):
@@ -113,6 +114,7 @@ def test_the_commands_of_the_page_work(face: Face, tmp_path: Path) -> None:
         codes = [process.wait(timeout=30) for process in started]
     assert answer.code == 0, answer.err
     assert "2 workers" in answer.out
+    assert listening == {"127.0.0.1"}
     assert len(codes) == 2
 
 
@@ -127,6 +129,14 @@ def start_dask(line: str, folder: Path) -> subprocess.Popen[bytes]:
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
+
+
+def addresses_of(process: int) -> set[str]:
+    """Where a process and those it started listen: on loopback, or whoever reaches the machine may run code on it."""
+    import psutil
+
+    family = [psutil.Process(process), *psutil.Process(process).children(recursive=True)]
+    return {at.laddr.ip for one in family for at in one.net_connections() if at.status == psutil.CONN_LISTEN}
 
 
 def free_port() -> str:

@@ -17,7 +17,7 @@ from your_short_trade_margin_call.domain.errors import (
 )
 
 CONNECT_WITHIN_S = 5
-START_WORKER = "Start one: `dask worker ADDRESS --nworkers 2 --nthreads 1` (docs/how-to/cluster.md)."
+START_WORKER = "Start some: the line with `dask worker` is in docs/how-to/cluster.md."
 _NAMED_AT_MOST = 3
 _GREETINGS = 3
 """A scheduler that drops another client's tasks in the same moment greets with two messages; Dask expects one."""
@@ -99,7 +99,7 @@ def _connected(client: Any, address: str) -> Exception | None:
 def _unreachable(address: str) -> ClusterUnreachableError:
     return ClusterUnreachableError(
         f"No scheduler answers at {address}.",
-        "Start one: `dask scheduler --host ADDRESS` (docs/how-to/cluster.md), or look for a firewall.",
+        "Start one: the line with `dask scheduler` is in docs/how-to/cluster.md. Or look for a firewall.",
     )
 
 
