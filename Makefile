@@ -14,7 +14,7 @@ BASE_PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 .PHONY: help
 help: ## Show this list
 	@echo "make TARGET   (make run ARGS=\"--symbol SOLUSDT --for 60s\")"; echo
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | awk -F '\t' '{printf "  %-14s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | awk -F '\t' '{printf "  %-15s %s\n", $$1, $$2}'
 
 $(VENV)/.run: requirements.txt pyproject.toml
 	@test -n "$(BASE_PYTHON)" || { echo "No Python 3.11, 3.12 or 3.13 was found. Install one, or say BASE_PYTHON=/path/to/python3."; exit 2; }
@@ -85,6 +85,14 @@ storm: $(VENV)/.dev ## Long: every pair of faults through sockets, begun at seve
 .PHONY: latency
 latency: $(VENV)/.dev ## From a closing candle to the order at the exchange, beside ccxt.pro and pybit (ARGS="--rounds 100")
 	@PYTHONPATH=src:. $(PYTHON) -m benchmarks.latency $(ARGS)
+
+.PHONY: drill
+drill: $(VENV)/.dev ## Long: is REAL said where there is no edge? (ARGS="--markets 200")
+	@PYTHONPATH=src $(PYTHON) -m your_short_trade_margin_call drill --markets 100 $(ARGS)
+
+.PHONY: calibrate-drill
+calibrate-drill: $(VENV)/.dev ## Long: what the drill's planted falls are worth (ARGS="--fall 0.007")
+	@PYTHONPATH=src:. $(PYTHON) -m benchmarks.calibrate_drill $(ARGS)
 
 .PHONY: lock
 lock: $(VENV)/.dev ## Pin the newest packages that fit pyproject.toml

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 
 from your_short_trade_margin_call import __version__
+from your_short_trade_margin_call.commands.drilling_options import Drilling
 from your_short_trade_margin_call.commands.options import (
     Access,
     Chosen,
@@ -382,3 +383,22 @@ def serve_exchange(
     from your_short_trade_margin_call.reporting.screen import Screen
 
     serve(symbols or [], serving, Screen(to_stderr=serving.json))
+
+
+@app.command(
+    epilog=examples(
+        "shortest-peak drill --markets 20",
+        "shortest-peak drill --kind falling --kind planted --looks 0 --json",
+    )
+)
+@with_options
+def drill(drilling: Drilling) -> None:
+    """Try the verdict on markets without an edge.
+
+    The whole procedure runs on invented markets: REAL must be said of no more than 5 in 100 that have no edge. Beside
+    them stand markets with a planted edge. Exit code 1 when REAL is said too often. About a second a market.
+    """
+    from your_short_trade_margin_call.commands.drilling import drill as run_drill
+    from your_short_trade_margin_call.reporting.screen import Screen
+
+    run_drill(drilling, Screen(to_stderr=drilling.json))

@@ -16,7 +16,7 @@ from your_short_trade_margin_call.domain.errors import BadInputError
 
 COMMANDS = (
     *("run", "optimize", "backtest", "trade", "status", "pause", "resume", "flatten", "queue"),
-    *("doctor", "fetch", "serve-exchange"),
+    *("doctor", "fetch", "serve-exchange", "drill"),
 )
 
 

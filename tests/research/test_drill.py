@@ -150,6 +150,16 @@ def test_no_edge_is_not_called_real_and_an_edge_is() -> None:
     assert planted.mean("mean_pct") > 5.0 * planted.mean("chance_pct")
 
 
+@pytest.mark.parametrize(("kind", "wanted"), [(DrillKind.PLANTED, 2.06), (DrillKind.HALF, 0.93)])
+def test_planted_edges_are_worth_what_was_measured(kind: DrillKind, wanted: float) -> None:
+    """Within four standard errors: the spread of a market's mean over 30 days is about 1.0 and 0.7 percent."""
+    (result,) = run_drill(Drill(markets=8, days=30, looks_days=0, seed=20), (kind,), 2).kinds
+    spread = 1.0 if kind is DrillKind.PLANTED else 0.7
+    assert result.mean("mean_pct") == pytest.approx(wanted, abs=4.0 * spread / 8**0.5)
+    assert result.mean("mean_pct") > 0.3
+    assert abs(result.mean("chance_pct")) < 0.2
+
+
 def test_impossible_drills_are_refused() -> None:
     for changes in ({"markets": 0}, {"days": 0}, {"looks_days": -1}, {"seed": -1}):
         with pytest.raises(SettingError):

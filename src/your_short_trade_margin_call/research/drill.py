@@ -168,6 +168,18 @@ class DrillResult:
         """Kinds without an edge that were called REAL significantly more often than allowed."""
         return tuple(result.kind for result in self.kinds if result.alarms_too_often)
 
+    def as_dict(self) -> dict[str, Any]:
+        """Everything, for machines."""
+        drill = self.drill
+        return {
+            "seed": drill.seed,
+            "days": drill.days,
+            "looks_days": drill.looks_days,
+            "settings_hash": drill.settings.fingerprint(),
+            "kinds": [one.as_dict() for one in self.kinds],
+            "alarming": [str(kind) for kind in self.alarming],
+        }
+
 
 def run_drill(
     drill: Drill,
