@@ -22,6 +22,8 @@ from your_short_trade_margin_call.commands.options import (
     Chosen,
     Common,
     EndpointUrl,
+    General,
+    GridFile,
     Market,
     Stake,
     Trading,
@@ -29,6 +31,7 @@ from your_short_trade_margin_call.commands.options import (
     with_options,
 )
 from your_short_trade_margin_call.commands.program import INTERRUPTED, NAME, Program
+from your_short_trade_margin_call.commands.record_options import Scanning, Walking
 from your_short_trade_margin_call.commands.serving_options import Serving
 from your_short_trade_margin_call.domain.words import Account
 
@@ -215,6 +218,50 @@ def backtest(
 
     symbol = required_pair(common, "backtest")
     run_backtest(symbol, common, market, chosen, params, days, trades, _screen(common))
+
+
+@app.command(
+    "walk-forward",
+    epilog=examples(
+        "shortest-peak walk-forward BTCUSDT",
+        "shortest-peak walk-forward BTCUSDT --candles btc.parquet --figure btc.html",
+        "shortest-peak walk-forward BTCUSDT --days 60 --window 48h --step 6h --json",
+    ),
+)
+@with_options
+def walk_forward(
+    *, walking: Walking, grid: GridFile = None, require_real: RequireReal = False, market: Market, common: Common
+) -> None:
+    """Repeat the optimisation over the past; judge it.
+
+    Every 12 hours the sweep is repeated on the 24 hours before, and one account trades its winners. Its equity, with
+    the open position marked, is what the verdict rests on: REAL, CAN'T TELL or LUCK. 30 days, or a whole file.
+    """
+    from your_short_trade_margin_call.commands.asking import required_pair
+    from your_short_trade_margin_call.commands.walking import walk_forward as run_walk
+
+    symbol = required_pair(common, "walk-forward")
+    run_walk(symbol, common, market, walking, grid, require_real, _screen(common))
+
+
+@app.command(
+    epilog=examples(
+        "shortest-peak scan BTCUSDT ETHUSDT SOLUSDT",
+        "shortest-peak scan --all --turnover 100M",
+        "shortest-peak scan --candles recorded --json",
+    )
+)
+@with_options
+def scan(*, scanning: Scanning, grid: GridFile = None, require_real: RequireReal = False, general: General) -> None:
+    """Judge many pairs at once, and mind that they are many.
+
+    Each pair gets its record of 30 days (or of its whole file). The best of many looks good by luck alone, so the
+    evidence it takes grows with the number of pairs. Each of them counts as looked at from then on.
+    """
+    from your_short_trade_margin_call.commands.scanning import scan as run_scan
+
+    common = general.common()
+    run_scan(scanning, common, grid, require_real, _screen(common))
 
 
 @app.command(

@@ -8,6 +8,7 @@ from typing import Any
 
 from your_short_trade_margin_call.adapters.storage.looks import Look, Looks, procedure_key
 from your_short_trade_margin_call.domain.errors import CandleError, ShortestPeakError
+from your_short_trade_margin_call.domain.words import Verdict
 from your_short_trade_margin_call.market.candles import Candles
 from your_short_trade_margin_call.reporting.evidence_text import evidence_document, untested
 from your_short_trade_margin_call.research.backtest_engine import BacktestEngine
@@ -37,6 +38,15 @@ class Examined:
 
 
 @dataclass(frozen=True)
+class Seen:
+    """A record, the candles it walked, and its document for artefacts."""
+
+    record: Record
+    candles: Candles
+    document: dict[str, Any]
+
+
+@dataclass(frozen=True)
 class Examiner:
     """Looks at the record of a procedure on one pair and market.
 
@@ -61,15 +71,21 @@ class Examiner:
     def examine(self, until_ms: int, progress: Progress | None = None) -> Examined:
         """Look at the record that ends at `until_ms`; what hinders that is told in the document."""
         try:
-            return self._examined(until_ms, progress)
+            seen = self.look(until_ms, progress)
+            return Examined(seen.record, seen.document)
         except CandleError as error:
             return Examined(None, untested(f"There is no record: {error.message}"))
         except ShortestPeakError as error:
             return Examined(None, untested(f"The history cannot be had: {error.message}"))
 
-    def _examined(self, until_ms: int, progress: Progress | None) -> Examined:
-        key = self._key()
-        known = self.looks.known(key)
+    def look(self, until_ms: int, progress: Progress | None = None) -> Seen:
+        """Look at the record that ends at `until_ms`, and write down that somebody looked.
+
+        Raises:
+            CandleError: there are no, or too few, candles.
+            ShortestPeakError: they cannot be had, or the look cannot be written down.
+        """
+        known = self.looks.known(self._key())
         number = self.looks.next_number(self.market)
         candles = None if known is None else self._continued(known, until_ms)
         if known is not None and candles is not None:
@@ -77,12 +93,32 @@ class Examiner:
             record = self._walk(candles, number, progress)
         else:
             candles, record = self._begun(until_ms, number, progress)
-        look = self.looks.remember(
-            Look(key, self.symbol, self.market, number, candles.start_ms, candles.end_ms, 0, str(record.verdict))
-        )
+        look = self.write_down(candles, record.verdict, number)
         if look.number != number:  # another process looked at something else meanwhile
             record = make_record(record.walk, alpha_share(look.number), self.engine.settings.seed)
-        return Examined(record, evidence_document(record, candles, look.number, look.looks))
+        return Seen(record, candles, evidence_document(record, candles, look.number, look.looks))
+
+    def candles_to(self, until_ms: int) -> Candles:
+        """The candles of a record that ends at `until_ms`: of the one begun before, else of the usual days.
+
+        Raises:
+            CandleError: there are none.
+            ShortestPeakError: they cannot be had.
+        """
+        known = self.looks.known(self._key())
+        continued = None if known is None else self._continued(known, until_ms)
+        return self.history(self._from_ms(until_ms, self.days), until_ms) if continued is None else continued
+
+    def write_down(self, candles: Candles, verdict: Verdict, number: int = 0) -> Look:
+        """Write down that somebody looked at the record of these candles; a record begun before keeps its number.
+
+        Raises:
+            ShortestPeakError: it cannot be written.
+        """
+        look = Look(
+            self._key(), self.symbol, self.market, number, candles.start_ms, candles.end_ms, verdict=str(verdict)
+        )
+        return self.looks.remember(look)
 
     def _key(self) -> str:
         settings = self.engine.settings.model_dump(mode="json")
@@ -104,10 +140,13 @@ class Examiner:
         """A record of the usual days, or of more until enough trades have closed or there are no more candles."""
         days = self.days
         while True:
-            from_ms = until_ms - int(days * DAY_MS) - self.engine.settings.window
+            from_ms = self._from_ms(until_ms, days)
             candles = self.history(from_ms, until_ms)
             record = self._walk(candles, number, progress)
             is_all = candles.start_ms > from_ms or days >= MOST_DAYS
             if record.walk.closed_trades >= LEAST_TRADES or is_all:
                 return candles, record
             days = min(2 * days, MOST_DAYS)
+
+    def _from_ms(self, until_ms: int, days: float) -> int:
+        return until_ms - round(days * DAY_MS) - self.engine.settings.window

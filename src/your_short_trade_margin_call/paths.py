@@ -55,6 +55,10 @@ class Paths:
         """All trials of the last wide sweep, in the order they were run."""
         return self.pair(symbol) / f"sweep-wide{_suffix(market)}.parquet"
 
+    def walk_forward(self, symbol: str, market: str) -> Path:
+        """The last walk-forward's record; its folds lie beside it, as Parquet."""
+        return self.pair(symbol) / f"walk-forward{_suffix(market)}.json"
+
     def journal(self, symbol: str, account: str, market: str) -> Path:
         """The journal: one per account, market and pair."""
         return self.pair(symbol) / f"journal-{account}-{market}.sqlite"

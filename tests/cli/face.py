@@ -92,9 +92,9 @@ def command(*args: object) -> list[str]:
     return [sys.executable, "-m", "your_short_trade_margin_call", *map(str, args)]
 
 
-def candle_file(path: Path, days: float = 2.0, symbol: str = "BTCUSDT", seed: int = 7) -> Path:
+def candle_file(path: Path, days: float = 2.0, symbol: str = "BTCUSDT", seed: int = 7, **market: Any) -> Path:
     """Invented candles in a file, as if they were recorded: from there on nobody knows."""
-    candles = generate(SyntheticMarket(seed=seed, symbol=symbol, minutes=int(days * 1440)))
+    candles = generate(SyntheticMarket(seed=seed, symbol=symbol, minutes=int(days * 1440), **market))
     columns = {name: getattr(candles, name) for name in ("open", "high", "low", "close", "volume")}
     pl.DataFrame({"ts": candles.time_ms, **columns}).write_parquet(path)
     return path

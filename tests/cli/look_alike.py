@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -70,15 +70,27 @@ class LookAlike:
 
 
 @contextmanager
-def look_alike(speed: float = FAST, config: AccountConfig | None = None, hours: float = 60.0) -> Iterator[LookAlike]:
-    """A server of one pair with six hours of history, on a free port of this computer."""
+def look_alike(
+    speed: float = FAST,
+    config: AccountConfig | None = None,
+    hours: float = 60.0,
+    symbols: Sequence[str] = ("BTCUSDT",),
+    history_hours: int = 6,
+) -> Iterator[LookAlike]:
+    """A server of some pairs with six hours of history, on a free port of this computer."""
     started: Future[LookAlike] = Future()
     stopped = asyncio.Event()
 
     async def serve() -> None:
-        candles = generate(SyntheticMarket(seed=27, symbol="BTCUSDT", minutes=int(hours * 60), edge=4.0))
-        market = Market(find_instrument("BTCUSDT"), candles)
-        world = make_world([market], Settings(), speed=speed, history_ms=6 * HOUR_MS, keys={KEY: SECRET}, config=config)
+        minutes = int((hours + history_hours - 6) * 60)
+        markets = [
+            Market(
+                find_instrument(symbol), generate(SyntheticMarket(seed=27, symbol=symbol, minutes=minutes, edge=4.0))
+            )
+            for symbol in symbols
+        ]
+        past_ms = history_hours * HOUR_MS
+        world = make_world(markets, Settings(), speed=speed, history_ms=past_ms, keys={KEY: SECRET}, config=config)
         server = Server(world)
         await server.start()
         started.set_result(LookAlike(server, asyncio.get_running_loop()))

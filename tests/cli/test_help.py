@@ -15,7 +15,7 @@ from your_short_trade_margin_call.commands.program import routed
 from your_short_trade_margin_call.domain.errors import BadInputError
 
 COMMANDS = (
-    *("run", "optimize", "backtest", "trade", "status", "pause", "resume", "flatten", "queue"),
+    *("run", "optimize", "backtest", "walk-forward", "scan", "trade", "status", "pause", "resume", "flatten", "queue"),
     *("doctor", "fetch", "serve-exchange", "drill"),
 )
 

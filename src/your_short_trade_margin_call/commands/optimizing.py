@@ -132,8 +132,7 @@ def swept(
         TooCostlyError: it takes long, and nobody agreed to it.
         AnswerIsNoError: whoever was asked does not want it.
     """
-    if _must_compile():
-        screen.say("First run of this version here: compiling its rules takes up to 20 seconds.")
+    warn_of_compiling(screen)
     require_agreement(screen, prepared, window, agreement)
     is_left = Event()
 
@@ -150,6 +149,12 @@ def swept(
         progress(screen, "Test against luck", "sweep", 0, stopwatch_s) as sweeps,
     ):
         return interruptible(lambda: run(heeding(trials), heeding(sweeps)), is_left.set)
+
+
+def warn_of_compiling(screen: Screen) -> None:
+    """Say why nothing seems to happen the first time."""
+    if _must_compile():
+        screen.say("First run of this version here: compiling its rules takes up to 20 seconds.")
 
 
 def _must_compile() -> bool:

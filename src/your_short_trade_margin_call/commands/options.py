@@ -16,10 +16,19 @@ import typer
 
 from your_short_trade_margin_call.domain.words import Account, Adopt, ExitType, MarketKind
 
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout; words go to stderr.")]
+Config = Annotated[Path | None, typer.Option("--config", metavar="FILE.toml", help="Settings as name = value.")]
+Assignments = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="NAME=VALUE", help="One setting; repeatable; null is none. --set leverage=5"),
+]
+Seed = Annotated[int | None, typer.Option("--seed", metavar="N", help="Luck of fills, and invented prices.")]
+Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
+
 
 @dataclass(frozen=True, slots=True)
 class Common:
-    """What every command understands."""
+    """What every command about one pair understands."""
 
     symbol: Annotated[
         str | None, typer.Argument(metavar="SYMBOL", help="The pair: BTCUSDT, btc, BTC/USDT:USDT, BTCUSDT.P ...")
@@ -27,20 +36,32 @@ class Common:
     symbol_option: Annotated[
         str | None, typer.Option("--symbol", metavar="SYMBOL", help="The pair, if not given as an argument.")
     ] = None
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout; words go to stderr.")] = False
-    config: Annotated[Path | None, typer.Option("--config", metavar="FILE.toml", help="Settings as name = value.")] = (
-        None
-    )
-    assignments: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="NAME=VALUE", help="One setting; repeatable; null is none. --set leverage=5"),
-    ] = None
-    seed: Annotated[int | None, typer.Option("--seed", metavar="N", help="Luck of fills, and invented prices.")] = None
+    json: Json = False
+    config: Config = None
+    assignments: Assignments = None
+    seed: Seed = None
     instrument: Annotated[
         Path | None,
         typer.Option("--instrument", metavar="FILE.json", help="The pair's rules, for pairs not known here."),
     ] = None
-    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False
+    debug: Debug = False
+
+
+@dataclass(frozen=True, slots=True)
+class General:
+    """What every command about many pairs understands."""
+
+    json: Json = False
+    config: Config = None
+    assignments: Assignments = None
+    seed: Seed = None
+    debug: Debug = False
+
+    def common(self) -> Common:
+        """The same, for code that serves both kinds of commands."""
+        return Common(
+            json=self.json, config=self.config, assignments=self.assignments, seed=self.seed, debug=self.debug
+        )
 
 
 EndpointUrl = Annotated[
@@ -51,11 +72,14 @@ EndpointUrl = Annotated[
 ]
 
 
+WhichMarket = Annotated[MarketKind, typer.Option("--market", help="Where candles come from.")]
+
+
 @dataclass(frozen=True, slots=True)
 class Market:
     """Where candles come from."""
 
-    market: Annotated[MarketKind, typer.Option("--market", help="Where candles come from.")] = MarketKind.AUTO
+    market: WhichMarket = MarketKind.AUTO
     endpoint: EndpointUrl = None
     candles: Annotated[
         Path | None,
@@ -79,14 +103,16 @@ class Market:
     ] = None
 
 
+GridFile = Annotated[
+    Path | None, typer.Option("--grid", metavar="FILE.toml", help="The parameter sets to try: lists and ranges.")
+]
+
+
 @dataclass(frozen=True, slots=True)
 class Wanted:
     """What a sweep is to try, and whether what it finds is tested."""
 
-    grid: Annotated[
-        Path | None,
-        typer.Option("--grid", metavar="FILE.toml", help="The parameter sets to try: lists and ranges."),
-    ] = None
+    grid: GridFile = None
     yes: Annotated[bool, typer.Option("--yes", help="Begin a sweep that takes long without asking.")] = False
     no_evidence: Annotated[bool, typer.Option("--no-evidence", help="Leave out the test against luck.")] = False
 

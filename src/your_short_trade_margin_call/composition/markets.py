@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from your_short_trade_margin_call.adapters.storage.kept_instruments import KeptInstruments
 from your_short_trade_margin_call.composition.request import SIMULATED_SPEED, Prepared, Request, Tell
@@ -136,9 +137,9 @@ def load_instrument(request: Request, kept: KeptInstruments) -> Instrument:
 def _doubts(request: Request, instrument: Instrument, candles: Candles) -> tuple[str, ...]:
     """What looks wrong about the candles without being a defect of theirs."""
     doubts: list[str] = []
-    named = re.search(r"([A-Z0-9]{2,20}USDT)(?![A-Z0-9])", request.candles.name) if request.candles else None
-    if named is not None and named[1] != request.symbol:
-        doubts.append(f"The file's name speaks of {named[1]}; it is read as {request.symbol}.")
+    named = None if request.candles is None else file_pair(request.candles)
+    if named is not None and named != request.symbol:
+        doubts.append(f"The file's name speaks of {named}; it is read as {request.symbol}.")
     steps = candles.close / float(instrument.tick_size)
     off = float((abs(steps - steps.round()) > 1e-6).mean()) if len(candles) else 0.0
     if off > 0.01:
@@ -147,6 +148,12 @@ def _doubts(request: Request, instrument: Instrument, candles: Candles) -> tuple
             f"{request.symbol}? They are used as they are."
         )
     return tuple(doubts)
+
+
+def file_pair(path: Path) -> str | None:
+    """The pair that a candle file's name speaks of: ``bybit_BTCUSDT_3m.parquet`` is about BTCUSDT."""
+    named = re.search(r"([A-Z0-9]{2,20}USDT)(?![A-Z0-9])", path.name)
+    return None if named is None else named[1]
 
 
 def _recorded(request: Request) -> Candles:

@@ -6,6 +6,7 @@ import os
 import time
 from concurrent.futures import Executor
 from datetime import datetime, timezone
+from typing import Any
 
 from your_short_trade_margin_call import __version__
 from your_short_trade_margin_call.adapters.storage.looks import Looks
@@ -15,6 +16,7 @@ from your_short_trade_margin_call.composition.request import Prepared
 from your_short_trade_margin_call.domain.words import Account
 from your_short_trade_margin_call.examiner import Examiner
 from your_short_trade_margin_call.main_engine import MainEngine, Parts
+from your_short_trade_margin_call.market.candles import Candles
 from your_short_trade_margin_call.research.backtest_engine import BacktestEngine
 
 
@@ -35,6 +37,34 @@ def make_examiner(prepared: Prepared) -> Examiner:
     return Examiner(request.symbol, prepared.name, engine, request.grid, prepared.history, looks)
 
 
+def artefact_head(prepared: Prepared, candles: Candles, elapsed_s: float) -> dict[str, Any]:
+    """What every artefact begins with: enough to make it again, bit for bit."""
+    request = prepared.request
+    return {
+        "schema_version": 1,
+        "generated_at": wall_now(),
+        "symbol": request.symbol,
+        "market": prepared.name,
+        "candles": {
+            "start_ms": candles.start_ms,
+            "end_ms": candles.end_ms,
+            "count": len(candles),
+            "hash": candles.content_hash,
+        },
+        "settings_hash": request.settings.fingerprint(),
+        "settings": request.settings.model_dump(mode="json"),
+        "grid": request.grid.model_dump(mode="json"),
+        "seed": request.settings.seed,
+        "program_version": __version__,
+        "elapsed_s": round(elapsed_s, 3),
+    }
+
+
+def wall_now() -> str:
+    """The date and time of this computer, for artefacts."""
+    return datetime.now(tz=timezone.utc).isoformat(timespec="seconds")
+
+
 def make_parts(prepared: Prepared, executor: Executor | None = None) -> Parts:
     """Everything but exchange, clock and journal."""
     request = prepared.request
@@ -50,7 +80,7 @@ def make_parts(prepared: Prepared, executor: Executor | None = None) -> Parts:
         queue=OptimizationQueue(request.paths.optimization_queue),
         owner=Owner(os.getpid(), str(time.time_ns())),
         version=__version__,
-        wall_now=lambda: datetime.now(tz=timezone.utc).isoformat(timespec="seconds"),
+        wall_now=wall_now,
         stopwatch_s=stopwatch_s,
         lane=prepared.lane,
         examiner=make_examiner(prepared) if request.wants_evidence else None,

@@ -21,6 +21,7 @@ from your_short_trade_margin_call.adapters.bybit.market_rows import (
     funding_rows,
     pages,
 )
+from your_short_trade_margin_call.adapters.bybit.numbers import float_of
 from your_short_trade_margin_call.adapters.bybit.rest import Rest
 from your_short_trade_margin_call.adapters.bybit.timing import Timing
 from your_short_trade_margin_call.adapters.bybit.wire import (
@@ -234,6 +235,13 @@ class MarketData:
                 return row
         raise ExchangeError(f"The exchange has no prices of {symbol}.", "Check the pair's name, or try again later.")
 
+    async def turnovers(self) -> list[tuple[str, float]]:
+        """Each USDT perpetual that trades and stays, with its turnover of 24 hours in USDT; the largest first."""
+        staying = {str(item.get("symbol")) for item in await self.instruments() if _stays(item)}
+        answer = await self.rest.get("/v5/market/tickers", {"category": "linear"}, TickerList)
+        told = [(row.symbol, float_of(row.turnover24h or "")) for row in answer.rows if row.symbol in staying]
+        return sorted(told, key=lambda pair: (-pair[1], pair[0]))
+
     async def top(self, symbol: str) -> Top:
         """The best bid and ask."""
         book = await self.rest.get("/v5/market/orderbook", {"category": "linear", "symbol": symbol, "limit": 1}, Book)
@@ -270,6 +278,15 @@ def _unknown(symbol: str, names: list[str]) -> UnknownPairError:
     near = near_pairs(symbol, names)
     cure = f"Did you mean {' or '.join(near)}?" if near else "Look the pair's name up on the exchange."
     return UnknownPairError(f"The exchange has no perpetual called {symbol}.", cure)
+
+
+def _stays(item: Mapping[str, Any]) -> bool:
+    """Whether a contract is a USDT perpetual in which a position may still be opened."""
+    try:
+        check_trading(item)
+    except BadInputError:
+        return False
+    return _is_usdt_perpetual(item)
 
 
 def _is_usdt_perpetual(item: Mapping[str, Any]) -> bool:
