@@ -70,6 +70,10 @@ bench: $(VENV)/.dev ## How fast sweep and live orders are here, into docs/perfor
 bench-cluster: $(VENV)/.dev ## Long: what a second Dask worker is worth, on a quiet machine (ARGS=60: seconds of work)
 	@PYTHONPATH=src:. $(PYTHON) -m benchmarks.cluster $(ARGS)
 
+.PHONY: evidence-table
+evidence-table: $(VENV)/.dev ## The record on recorded candles, into docs/evidence.md (FILES="BTCUSDT.parquet ...")
+	@PYTHONPATH=src:. $(PYTHON) -m benchmarks.evidence $(FILES)
+
 .PHONY: parity
 parity: $(VENV)/.dev ## Long: live engine against backtest on whole recorded files (FILES="a.parquet b.parquet")
 	@PYTHONPATH=src:. $(PYTHON) -m benchmarks.parity $(FILES)
