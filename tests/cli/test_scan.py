@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import pickle
 from collections.abc import Iterator
 from concurrent.futures import Executor, Future
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from tests.cli.face import Face, candle_file
@@ -18,7 +20,11 @@ from your_short_trade_margin_call.commands.options import Common
 from your_short_trade_margin_call.commands.record_options import Scanning
 from your_short_trade_margin_call.commands.scanning import parse_turnover, scan
 from your_short_trade_margin_call.domain.errors import SettingError
+from your_short_trade_margin_call.domain.words import Verdict
+from your_short_trade_margin_call.reporting.scans import ScannedPair, scan_table
 from your_short_trade_margin_call.reporting.screen import Screen
+from your_short_trade_margin_call.research.evidence import Evidence, Risk, Yardstick
+from your_short_trade_margin_call.research.scan import PairRecord
 
 NOISE = ("BTCUSDT", "SOLUSDT", "XRPUSDT", "ADAUSDT")
 DAYS = 20
@@ -73,6 +79,24 @@ def test_the_answer_names_what_beats_luck(face: Face, noise: Path, planted: Path
 def test_symbols_choose_among_the_files(face: Face, noise: Path) -> None:
     found = face("scan", "sol", "xrp", "--candles", noise, "--json").json
     assert {pair["symbol"] for pair in found["pairs"]} == {"SOLUSDT", "XRPUSDT"}
+
+
+@pytest.mark.parametrize("market", ["bybit", "simulated"])
+def test_large_numbers_and_long_names_are_not_cut(market: str) -> None:
+    sure = Yardstick(np.array([40.0]), 12.3)
+    evidence = Evidence(Verdict.CANNOT_TELL, "", 60, 43_200_000, 1_234, -12.34, -10.12, 23.45, 10.2, sure, sure, 0.0045,
+                        Risk(1, 1, 12, 3, 79.0, 40.0))  # fmt: skip
+    record = PairRecord("1000000MOGUSDT", evidence, 0.5, 0, 1, 2, "", "exchange")
+    printed = io.StringIO()
+    screen = Screen(environment={"COLUMNS": "80"}, stream=printed)
+    screen.mark_market(market)
+    screen.show(scan_table([ScannedPair("1000000MOGUSDT", "1000000MOGUSDT", record, Verdict.CANNOT_TELL)]))
+    text = printed.getvalue()
+    assert max(map(len, text.splitlines())) <= 80
+    assert all(
+        word in text for word in ("CAN'T TELL", "-12.34", "-10.12..+23.45", "+10.2", "1,234", " 15 ", ">1e6 : 1")
+    )
+    assert "…" not in text
 
 
 def test_every_pair_counts_as_looked_at(face: Face, noise: Path) -> None:

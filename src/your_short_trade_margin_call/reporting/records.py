@@ -104,5 +104,5 @@ def _evidence_text(yardstick: Yardstick) -> str:
 def odds(log_evidence: float) -> str:
     """Wealth of a bettor against luck who began with 1: ``8.4 : 1``; ``1 : 3.0`` where he lost two thirds."""
     factor = math.exp(min(abs(log_evidence), 700.0))
-    said = f"over {_MOST_ODDS:,.0f}" if factor > _MOST_ODDS else f"{factor:,.0f}" if factor >= 100 else f"{factor:.1f}"
+    said = ">1e6" if factor > _MOST_ODDS else f"{factor:,.0f}" if factor >= 100 else f"{factor:.1f}"
     return f"{said} : 1" if log_evidence >= 0 else f"1 : {said}"

@@ -34,9 +34,9 @@ class ScannedPair:
 
 
 def scan_table(rows: Sequence[ScannedPair]) -> Table:
-    """A line for each pair that has a record. Fits in 70 columns."""
+    """A line for each pair that has a record. Fits in 70 columns: a long name wraps before a number is cut."""
     table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, header_style="dim")
-    table.add_column("  pair", no_wrap=True, overflow="ellipsis", max_width=16)
+    table.add_column("  pair", overflow="fold")
     table.add_column("verdict", no_wrap=True)
     for name in ("mean", "likely", "promised", "trades", "calls", "evidence"):
         table.add_column(name, justify="right", no_wrap=True)
