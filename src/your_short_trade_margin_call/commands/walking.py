@@ -81,7 +81,7 @@ def _with_cycle(request: Request, walking: Walking) -> Request:
 
 def _look(screen: Screen, prepared: Prepared, days: float | None) -> Seen:
     """Look at the record behind a progress bar."""
-    examiner = make_examiner(prepared, make_backtest_engine(prepared))
+    examiner = make_examiner(prepared)
     examiner = replace(examiner, days=days_of_record(prepared, days))
     warn_of_compiling(screen)
     with progress(screen, "Walk forward", "sweep", 0, stopwatch_s) as report:

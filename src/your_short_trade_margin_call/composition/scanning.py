@@ -9,7 +9,7 @@ from pathlib import Path
 
 from your_short_trade_margin_call.composition.history import days_of_record
 from your_short_trade_margin_call.composition.markets import choose_market, file_pair, prepare
-from your_short_trade_margin_call.composition.parts import make_backtest_engine, make_examiner
+from your_short_trade_margin_call.composition.parts import make_examiner
 from your_short_trade_margin_call.composition.request import Request
 from your_short_trade_margin_call.domain.errors import BadInputError
 from your_short_trade_margin_call.domain.words import MarketKind
@@ -104,7 +104,7 @@ def load_pair(request: Request, source: Source, days: float | None) -> LoadedPai
     """
     own = replace(request, symbol=source.symbol, candles=source.file)
     prepared = prepare(own if source.file is None else replace(own, market=MarketKind.REPLAY))
-    examiner = replace(make_examiner(prepared, make_backtest_engine(prepared)), days=days_of_record(prepared, days))
+    examiner = replace(make_examiner(prepared), days=days_of_record(prepared, days))
     candles = examiner.candles_to(prepared.candles.end_ms)
     job = PairJob(candles, prepared.request.settings, prepared.instrument, request.grid)
     return LoadedPair(job, prepared.name, examiner)

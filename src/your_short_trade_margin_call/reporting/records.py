@@ -75,7 +75,7 @@ def folds_legend(record: Record) -> str:
     return (
         f"Parameters: lookback, exit, risk, take profit. Promised, in %: made in the {span(procedure.window_ms)} they "
         f"were chosen in. Delivered: the change of equity in the {span(procedure.step_ms)} after, the open position "
-        f"marked. Chance: what shorts at random moments made."
+        f"marked. Chance: what shorts at random moments made, before costs."
     )
 
 
@@ -86,19 +86,18 @@ def evidence_rows(record: Record) -> Rows:
     """What the verdict rests on."""
     walk, evidence = record.walk, record.evidence
     in_market = float(walk.held[walk.firsts[0] :].mean())
-    needed = odds(evidence.needed)
     return [
         ("account", f"{usdt(walk.start_wallet)} became {usdt(float(walk.equity[-1]))}, in a position "
                     f"{100 * in_market:.0f} % of the time"),
         ("trades", f"{evidence.trades:,} closed by themselves"),
-        ("beyond zero", f"{signed_percent(evidence.zero.mean_pct)}; {_evidence_text(evidence.zero)} ({needed} needed)"),
-        ("beyond luck", f"{signed_percent(evidence.chance.mean_pct)} more than shorts at random moments; "
-                        f"{_evidence_text(evidence.chance)} ({needed} needed)"),
+        ("beyond zero", f"{signed_percent(evidence.zero.mean_pct)}; {_evidence_text(evidence.zero)}"),
+        ("beyond luck", f"{signed_percent(evidence.chance.mean_pct)} more than shorts at random moments before costs; "
+                        f"{_evidence_text(evidence.chance)}"),
     ]  # fmt: skip
 
 
 def _evidence_text(yardstick: Yardstick) -> str:
-    return f"evidence {odds(yardstick.log_evidence)}"
+    return f"evidence {odds(yardstick.log_evidence)} ({odds(yardstick.needed)} needed)"
 
 
 def odds(log_evidence: float) -> str:

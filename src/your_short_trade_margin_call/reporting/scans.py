@@ -13,6 +13,7 @@ from your_short_trade_margin_call.domain.words import Verdict
 from your_short_trade_margin_call.reporting.records import odds
 from your_short_trade_margin_call.reporting.sheets import gain_style
 from your_short_trade_margin_call.reporting.text import counted
+from your_short_trade_margin_call.research.evidence import ZERO_ALPHA
 from your_short_trade_margin_call.research.scan import SCAN_ALPHA, PairRecord, needed_among
 
 
@@ -84,7 +85,10 @@ def scan_answer(rows: Sequence[ScannedPair]) -> str:
 def _what_it_takes(count: int) -> str:
     needed = odds(needed_among(count))
     many = "" if count == 1 else f" among {count} pairs, where the best looks good by luck alone"
-    return f"It takes 30 closed trades and evidence of {needed} against both zero and shorts at random moments{many}."
+    return (
+        f"It takes 30 closed trades, evidence of {needed} against shorts at random moments{many}, and of "
+        f"{odds(-math.log(ZERO_ALPHA))} against zero."
+    )
 
 
 SCAN_LEGEND = (

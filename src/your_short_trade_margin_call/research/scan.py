@@ -51,13 +51,13 @@ class PairRecord:
 
     @property
     def log_evidence(self) -> float:
-        """The weaker of both yardsticks: what the pair is ranked by."""
-        return min(self.evidence.zero.log_evidence, self.evidence.chance.log_evidence)
+        """Evidence against "no better than chance shorts": what the pair is ranked by."""
+        return self.evidence.chance.log_evidence
 
     @property
     def e_value(self) -> float:
-        """Evidence against "no better than zero, or than chance shorts"; nothing where too few trades closed."""
-        if self.evidence.trades < LEAST_TRADES:
+        """That evidence; nothing where too few trades closed, or the account earned nothing beyond luck."""
+        if self.evidence.trades < LEAST_TRADES or not self.evidence.zero.is_beaten:
             return 0.0
         return math.exp(min(self.log_evidence, _LARGEST))
 
@@ -91,8 +91,9 @@ def pair_record(candles: Candles, record: Record, tiers: str) -> PairRecord:
 def verdicts_among(records: Sequence[PairRecord], alpha: float = SCAN_ALPHA) -> tuple[Verdict, ...]:
     """The verdict on each pair, the others considered: REAL only where e-BH rejects luck (`e_values.e_bh`).
 
-    The smaller of two e-values is one against "either holds", so each pair's is that of its weaker yardstick. Pairs
-    that move together may be scanned together. What alone would be REAL, and is not here, is CAN'T TELL.
+    What is corrected for having looked at many is the evidence for an eye for the moment, which luck needs in any case;
+    to have earned anything beyond luck is asked of each pair alone. Pairs that move together may be scanned together.
+    What alone would be REAL, and is not here, is CAN'T TELL.
     """
     if not records:
         return ()
