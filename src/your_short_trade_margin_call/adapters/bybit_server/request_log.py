@@ -44,6 +44,10 @@ class LoggedRequest:
         return asdict(self) | {"link_id": self.link_id}
 
 
+def _nothing(_row: LoggedRequest) -> None:
+    """Nobody measures."""
+
+
 class RequestLog:
     """The last requests, how many are being worked on, and when something last happened.
 
@@ -57,15 +61,28 @@ class RequestLog:
         self.in_work = 0
         self.count = 0
         """How many requests have arrived."""
+        self.on_arrival: Callable[[LoggedRequest], object] = _nothing
+        """Told each request as it arrives: for measuring."""
         self._touched_s = stopwatch_s()
 
-    def arrive(self, method: str, path: str, query: str, body: str, account: str, arrived_ms: int) -> LoggedRequest:
-        """Note a request; `leave` must follow."""
+    def arrive(
+        self,
+        method: str,
+        path: str,
+        query: str,
+        body: str,
+        account: str,
+        arrived_ms: int,
+        arrived_ns: int | None = None,
+    ) -> LoggedRequest:
+        """Note a request, read now or at a moment before; `leave` must follow."""
         self.touch()
         self.in_work += 1
         self.count += 1
-        row = LoggedRequest(method, path, query, body, account, arrived_ms, self.now_ns())
+        read_ns = self.now_ns() if arrived_ns is None else arrived_ns
+        row = LoggedRequest(method, path, query, body, account, arrived_ms, read_ns)
         self.rows.append(row)
+        self.on_arrival(row)
         return row
 
     def leave(self, row: LoggedRequest, status: int | None, ret_code: int | None) -> None:

@@ -17,6 +17,10 @@ from your_short_trade_margin_call.adapters.bybit_server.world import World
 _ENDS = (WSMsgType.CLOSE, WSMsgType.CLOSING, WSMsgType.CLOSED, WSMsgType.ERROR)
 
 
+def _nothing(_text: str) -> None:
+    """Nobody measures."""
+
+
 class StreamConnection:
     """One connection. Acknowledgements and topics leave in one queue, first in, first out.
 
@@ -28,6 +32,8 @@ class StreamConnection:
         self.subscriber = Subscriber()
         self.is_silent = False
         """Half open: nothing is answered or sent any more."""
+        self.before_write: Callable[[str], object] = _nothing
+        """Told each text right before it is handed to the socket: for measuring."""
         self.socket = socket
         self._request, self._world = request, world
         self._buses: set[Bus] = set()
@@ -61,12 +67,18 @@ class StreamConnection:
                 await hear(message.data if isinstance(message.data, str) else message.data.decode(errors="replace"))
 
     async def write(self) -> None:
-        """Write what is queued, for as long as the connection lasts."""
+        """Write what is queued, for as long as the connection lasts.
+
+        Others have their turn after each message: on the exchange no order waits until everybody has been told
+        everything.
+        """
         while True:
             for text in await self.subscriber.take():
                 if not self.is_silent:
+                    self.before_write(text)
                     await self.socket.send_str(text)
                 self.subscriber.sent += 1
+                await self._world.timeline.nap(0.0)
 
     def cut(self) -> None:
         """Cut the connection without a word."""

@@ -51,9 +51,11 @@ class _Conversation:
         self._world, self._connection = world, connection
         self._account: TradingAccount | None = None
         self._seen: set[str] = set()
+        self._read_ns = 0
 
     async def hear(self, text: str) -> None:
         """Answer one message."""
+        self._read_ns = self._world.requests.now_ns()
         said = parsed(text)
         operation = str(said.get("op", ""))
         if operation == "auth":
@@ -103,7 +105,7 @@ class _Conversation:
         if not allowance.is_allowed:
             raise ApiError(RetCode.TOO_MANY, TOO_MANY_TEXT)
         log, now_ms = self._world.requests, self._world.timeline.shown_ms()
-        row = log.arrive("WS", path, "", json.dumps(body), account.key, now_ms)
+        row = log.arrive("WS", path, "", json.dumps(body), account.key, now_ms, self._read_ns)
         code = -1
         try:
             if operation.endswith(_BATCH):
