@@ -7,6 +7,7 @@ import json
 import math
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.trading.rough import QUIET, OrderedClock, RoughVenue, Watcher, context_of, make_engine, world
+from your_short_trade_margin_call.adapters.bybit.inbox import Inbox
 from your_short_trade_margin_call.adapters.storage.journal import SqliteJournal
 from your_short_trade_margin_call.domain.errors import ExchangeError, ForbiddenError, OrderRefusedError
 from your_short_trade_margin_call.domain.messages import Event, Executed, Execution, QuoteArrived
@@ -96,12 +98,52 @@ def test_the_timer_loses_no_event() -> None:
     async def walk() -> list[int | None]:
         source, seen = EventSource(stream), []
         while not source.has_ended:
-            event = await source.next(clock.sleep_until_ms(clock.now_ms() + 1_500))
+            event = await source.next(partial(clock.sleep_until_ms, clock.now_ms() + 1_500))
             seen.append(event.time_ms if isinstance(event, QuoteArrived) else None)
         await source.close()
         return seen
 
     assert asyncio.run(walk()) == [1_000, None, None, 5_000, 5_500, None]
+
+
+def test_an_inbox_is_waited_for_with_a_timer_and_loses_no_event() -> None:
+    """What came while nobody waited is handed over at once; a timer that goes off first takes nothing with it."""
+    events = [QuoteArrived(moment, 1.0) for moment in (1_000, 5_000, 5_500)]
+
+    async def walk() -> tuple[list[Event | None], int]:
+        began, inbox = asyncio.get_running_loop().time(), Inbox(180_000, lambda: None)
+        source, seen = EventSource(lambda: inbox), list[Event | None]()
+        inbox.put(events[0])
+        seen.append(await source.next(partial(asyncio.sleep, 10.0)))
+        seen.append(await source.next(partial(asyncio.sleep, 0.01)))
+        asyncio.get_running_loop().call_later(0.01, inbox.put, events[1])
+        seen.append(await source.next(partial(asyncio.sleep, 10.0)))
+        cancelled = asyncio.ensure_future(source.next(partial(asyncio.sleep, 10.0)))
+        await asyncio.sleep(0)
+        cancelled.cancel()
+        await asyncio.wait([cancelled])
+        inbox.put(events[2])
+        seen.append(await source.next(partial(asyncio.sleep, 10.0)))
+        await source.close()
+        return seen, round(asyncio.get_running_loop().time() - began)
+
+    seen, took_s = asyncio.run(walk())
+    assert seen == [events[0], None, events[1], events[2]]
+    assert took_s < 5
+
+
+def test_a_broken_inbox_is_told_again_and_again() -> None:
+    async def walk() -> None:
+        inbox = Inbox(180_000, lambda: None)
+        source = EventSource(lambda: inbox)
+        inbox.put(QuoteArrived(7, 1.0))
+        inbox.fail(ValueError("a bug"))
+        assert await source.next(partial(asyncio.sleep, 10.0)) == QuoteArrived(7, 1.0)
+        for _ in range(2):
+            with pytest.raises(ValueError, match="a bug"):
+                await source.next(partial(asyncio.sleep, 10.0))
+
+    asyncio.run(walk())
 
 
 def test_a_stream_that_raised_is_begun_anew() -> None:

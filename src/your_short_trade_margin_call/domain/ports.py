@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from asyncio import Future
 from collections.abc import AsyncIterator, Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from your_short_trade_margin_call.domain.messages import (
     AccountView,
@@ -70,6 +71,17 @@ class Exchange(Protocol):
 
         One that raises ExchangeError or OSError is begun anew. StreamRestored and ConditionChanged come from here, too.
         """
+
+
+@runtime_checkable
+class Prompt(Protocol):
+    """Events that can be looked for without waiting: what `Exchange.events` returns may be one."""
+
+    def at_hand(self) -> Event | None:
+        """The next event, if it has come already; raises what iterating would."""
+
+    def arrival(self) -> Future[None]:
+        """Done as soon as something comes; whoever waits may set its result to stop waiting."""
 
 
 class Journal(Protocol):

@@ -25,8 +25,7 @@ def on_opening(context: Context, state: EngineState, quote: QuoteArrived) -> Dec
     wish = state.wish
     if wish is None or quote.opens_candle_ms is None:
         return state, ()
-    state = replace(state, wish=None)
-    state = replace(state, tally=begin_day(state.tally, state.wallet, quote.opens_candle_ms))
+    state = replace(state, wish=None, tally=begin_day(state.tally, state.wallet, quote.opens_candle_ms))
     block = _early_block(context, state, wish, quote)
     if block is not None:
         return state, (RecordBlocked(wish.candle_ms, *block),)

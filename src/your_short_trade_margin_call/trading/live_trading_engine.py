@@ -9,6 +9,7 @@ import asyncio
 import json
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from functools import partial
 from typing import Protocol
 
 from your_short_trade_margin_call.domain.errors import DiskError
@@ -29,7 +30,7 @@ from your_short_trade_margin_call.trading import commands as c
 from your_short_trade_margin_call.trading.books import Books, Observer, moment_of
 from your_short_trade_margin_call.trading.decide import candles_kept
 from your_short_trade_margin_call.trading.entries import wish_from_dict
-from your_short_trade_margin_call.trading.event_source import EventSource
+from your_short_trade_margin_call.trading.event_source import EventSource, Timer
 from your_short_trade_margin_call.trading.order_desk import OrderDesk
 from your_short_trade_margin_call.trading.patience import Outside, Patience
 from your_short_trade_margin_call.trading.reconcile import fold_journal, pending_entry
@@ -158,13 +159,13 @@ class LiveTradingEngine:
         finally:
             self._is_waiting = False
 
-    def _timer(self) -> Awaitable[None] | None:
+    def _timer(self) -> Timer | None:
         """How long to wait for an event at most; None: as long as it takes."""
         due_ms, every_ms = self._reconciler.next_ms(), self._context.turn_every_ms
         if every_ms:
             turn_ms = self._patience.market_ms() + every_ms
             due_ms = turn_ms if due_ms is None else min(due_ms, turn_ms)
-        return None if due_ms is None else self._patience.sleep_until(due_ms)
+        return None if due_ms is None else partial(self._patience.sleep_until, due_ms)
 
     async def _settle_at_end(self) -> None:
         """The market has ended: what is still open is asked after a few times more."""
