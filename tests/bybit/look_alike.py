@@ -107,11 +107,12 @@ async def trading(
     late_confirm_s: float = 0.1,
     settings: Settings = CALM,
     is_read: bool = True,
+    account: Account = Account.DEMO,
 ) -> AsyncIterator[Bench]:
     """A venue on the server, its events read as they come (or left for an engine)."""
     keys = Keys(DEMO_KEY, DEMO_SECRET)
     clock = ServerClock(lambda: time.time_ns() // 1_000_000, time.monotonic)
-    async with Rest.open(endpoint_for(Account.DEMO, server.url), timing, clock, keys) as rest:
+    async with Rest.open(endpoint_for(account, server.url), timing, clock, keys) as rest:
         venue: BybitVenue | PaperVenue
         if paper is None:
             venue = BybitVenue(rest, keys, INSTRUMENT, late_confirm_s=late_confirm_s)

@@ -27,7 +27,7 @@ from your_short_trade_margin_call.adapters.system_clock import SystemClock, paus
 from your_short_trade_margin_call.domain.messages import Event, MarketEnded
 from your_short_trade_margin_call.domain.words import Account
 from your_short_trade_margin_call.exchange.simulated_exchange import SimulatedExchange
-from your_short_trade_margin_call.research.sweep import with_defaults
+from your_short_trade_margin_call.research.trials import with_defaults
 from your_short_trade_margin_call.trading.live_trading_engine import LiveTradingEngine
 from your_short_trade_margin_call.trading.state import make_context
 

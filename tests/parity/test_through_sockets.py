@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 
 import pytest
@@ -11,6 +12,7 @@ from tests.parity.test_parity import assert_parity, tally
 from tests.parity.test_recorded_files import LEVERAGES, recorded_world
 from tests.real_candles import FILES, WHY
 from tests.worlds import random_world
+from your_short_trade_margin_call.domain.words import Account
 from your_short_trade_margin_call.exchange import admission
 from your_short_trade_margin_call.research.backtest_engine import BacktestEngine
 
@@ -28,6 +30,20 @@ def test_random_worlds_through_sockets(block: int) -> None:
         assert_parity(world, past, play(world))
         seen += tally(past)
     assert sum(count for name, count in seen.items() if name.startswith("exit")) > 10, seen
+
+
+def test_entries_by_stream_make_the_same_trades() -> None:
+    entries = 0
+    for seed in list(SEEDS)[:3]:
+        world = random_world(seed, 240)
+        past = BacktestEngine(world.settings, world.instrument).backtest(world.candles, world.params)
+        played = play(world, Account.MAINNET)
+        assert_parity(world, past, played)
+        created = [row for row in played.requests if row.path == "/v5/order/create"]
+        assert {row.method for row in created if not json.loads(row.body).get("reduceOnly")} <= {"WS"}
+        assert {row.method for row in created if json.loads(row.body).get("reduceOnly")} <= {"POST"}
+        entries += sum(row.method == "WS" for row in created)
+    assert entries > 5
 
 
 def test_the_worlds_are_not_tame() -> None:

@@ -18,7 +18,7 @@ from your_short_trade_margin_call.adapters.bybit.account_rows import (
 )
 from your_short_trade_margin_call.adapters.bybit.numbers import Grid, float_of, plain
 from your_short_trade_margin_call.adapters.bybit.paging import Params, all_pages
-from your_short_trade_margin_call.adapters.bybit.rest import Rest
+from your_short_trade_margin_call.adapters.bybit.rest import Rest, Way
 from your_short_trade_margin_call.adapters.bybit.wire import (
     Empty,
     ExecutionList,
@@ -55,9 +55,11 @@ class AccountRequests:
         symbol: the pair.
         grid: its ticks and lots.
         candle_ms: length of a candle.
+        entries_by: the way entries take while it is up. Whatever makes a position smaller or safer goes by REST.
     """
 
-    def __init__(self, rest: Rest, symbol: str, grid: Grid, candle_ms: int) -> None:
+    def __init__(self, rest: Rest, symbol: str, grid: Grid, candle_ms: int, entries_by: Way | None = None) -> None:
+        self._entries_by = entries_by
         self._rest = rest
         self._symbol = symbol
         self._grid = grid
@@ -78,7 +80,9 @@ class AccountRequests:
         if request.leverage is not None and not request.reduce_only and request.leverage != self.leverage:
             await self._set_leverage(request.leverage)
         body = self._order_body(request)
-        answer = await self._rest.post("/v5/order/create", body, OrderAck, is_exit=request.reduce_only)
+        is_exit = request.reduce_only
+        way = None if is_exit else self._entries_by
+        answer = await self._rest.post("/v5/order/create", body, OrderAck, is_exit=is_exit, way=way)
         return answer.order_id
 
     async def amend_stop(self, trigger_ticks: int) -> None:

@@ -12,7 +12,9 @@ from your_short_trade_margin_call.domain.words import Account
 
 _API_NAME = {Account.PAPER: "api", Account.MAINNET: "api", Account.TESTNET: "api-testnet", Account.DEMO: "api-demo"}
 _DEFAULT_DOMAIN = "bybit.com"
-_PUBLIC, _PRIVATE = "/v5/public/linear", "/v5/private"
+_PUBLIC, _PRIVATE, _TRADE = "/v5/public/linear", "/v5/private", "/v5/trade"
+_TAKES_ORDERS_BY_STREAM = (Account.MAINNET, Account.TESTNET)
+"""Demo accounts take none, and on paper nothing leaves this computer."""
 _CURE = "Give an address such as https://api.bybit.com, https://api.bytick.com or http://127.0.0.1:8080."
 
 
@@ -21,13 +23,15 @@ class Endpoint:
     """The addresses of one account.
 
     `rest` has no path and no slash at its end (``https://api.bybit.com``); the streams are whole addresses
-    (``wss://stream.bybit.com/v5/public/linear``). `is_loopback`: it answers on this computer.
+    (``wss://stream.bybit.com/v5/public/linear``); `trade_stream`, for orders, is empty where the account has none.
+    `is_loopback`: it answers on this computer.
     """
 
     account: Account
     rest: str
     public_stream: str
     private_stream: str
+    trade_stream: str
     is_loopback: bool
 
 
@@ -86,11 +90,13 @@ def _parsed(override: str) -> URL:
 def _on_domain(account: Account, domain: str, port: str) -> Endpoint:
     api = _API_NAME[account]
     public = api.replace("demo", "").rstrip("-")  # demo accounts trade on mainnet's prices
+    private_host = f"wss://{api.replace('api', 'stream')}.{domain}{port}"
     return Endpoint(
         account=account,
         rest=f"https://{api}.{domain}{port}",
         public_stream=f"wss://{public.replace('api', 'stream')}.{domain}{port}{_PUBLIC}",
-        private_stream=f"wss://{api.replace('api', 'stream')}.{domain}{port}{_PRIVATE}",
+        private_stream=f"{private_host}{_PRIVATE}",
+        trade_stream=f"{private_host}{_TRADE}" if account in _TAKES_ORDERS_BY_STREAM else "",
         is_loopback=False,
     )
 
@@ -99,4 +105,11 @@ def _on_this_computer(account: Account, url: URL, port: str) -> Endpoint:
     host = url.host or ""
     place = f"[{host}]{port}" if ":" in host else f"{host}{port}"
     stream = f"{'wss' if url.scheme == 'https' else 'ws'}://{place}"
-    return Endpoint(account, f"{url.scheme}://{place}", stream + _PUBLIC, stream + _PRIVATE, is_loopback=True)
+    return Endpoint(
+        account=account,
+        rest=f"{url.scheme}://{place}",
+        public_stream=stream + _PUBLIC,
+        private_stream=stream + _PRIVATE,
+        trade_stream=stream + _TRADE if account in _TAKES_ORDERS_BY_STREAM else "",
+        is_loopback=True,
+    )

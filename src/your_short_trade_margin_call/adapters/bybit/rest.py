@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from typing import NoReturn, TypeVar
+from typing import NoReturn, Protocol, TypeVar
 
 import aiohttp
 import msgspec
@@ -33,6 +33,17 @@ _SYNC_SAMPLES = 5
 _REPEATS = 2
 _LONGEST_RESET_S = 5.0
 _TRY_LATER = "Check the network and Bybit's status page, then try again."
+
+
+class Way(Protocol):
+    """How a write may travel besides: one that is open already."""
+
+    @property
+    def is_up(self) -> bool:
+        """Whether it can be taken now."""
+
+    async def post(self, path: str, body: bytes) -> Answer:
+        """Send a write once; `body` goes on the wire as it is."""
 
 
 class Rest:
@@ -153,6 +164,7 @@ class Rest:
         *,
         is_exit: bool,
         patience_s: float | None = None,
+        way: Way | None = None,
     ) -> T:
         """Send a write. It is repeated only when it certainly was not carried out, and only while it is young.
 
@@ -163,6 +175,7 @@ class Rest:
             is_exit: whether it makes the position smaller or safer: it may use the places reserved for exits.
             patience_s: how old it may get before it is first carried out, in real seconds; the default is that of
                 the timing for exits or entries.
+            way: taken instead of a request while it is up.
 
         Raises:
             OrderRefusedError: it was not carried out; `code` is a `RefusalCode` or a `BlockReason`.
@@ -180,7 +193,8 @@ class Rest:
             left_s = give_up_s - self.clock.stopwatch_s()
             if not await self.budget.take(kind_of(path), is_exit=is_exit, patience_s=max(0.0, left_s)):
                 raise OrderRefusedError("Too many requests: it would be too late.", BlockReason.RATE_LIMITED.value)
-            answer = self._heard(path, await self._transport.post(path, content))
+            taken = self._transport if way is None or not way.is_up else way
+            answer = self._heard(path, await taken.post(path, content))
             verdict = _verdict(answer, path)
             if verdict is Verdict.DONE:
                 return self._acknowledged(answer, path, kind)

@@ -43,6 +43,10 @@ class Signer:
             "X-BAPI-SIGN": self._hex(stamp.encode() + self._middle + payload),
         }
 
+    def stream_header(self, timestamp_ms: int) -> dict[str, str]:
+        """The header of a request on a stream that is logged in: nothing of it is signed again."""
+        return {"X-BAPI-TIMESTAMP": str(timestamp_ms), "X-BAPI-RECV-WINDOW": self._fixed["X-BAPI-RECV-WINDOW"]}
+
     def stream_login(self, expires_ms: int) -> bytes:
         """The first message on a private stream.
 

@@ -66,6 +66,7 @@ class Stream:
         timing: how long to wait for what.
         login: for a private stream, makes the message that authenticates.
         must_flow: whether silence on all topics means that something is broken (pongs do not count then).
+        answered: is given every answer to a request of ours.
     """
 
     def __init__(
@@ -80,6 +81,7 @@ class Stream:
         timing: Timing,
         login: Login | None = None,
         must_flow: Callable[[], bool] = _always,
+        answered: Take | None = None,
     ) -> None:
         self.url = url
         self.topics = topics
@@ -91,6 +93,8 @@ class Stream:
         self._pause_s = clock.pause_s
         self._login = login
         self._must_flow = must_flow
+        self._answered = answered
+        self._ws: aiohttp.ClientWebSocketResponse[bool] | None = None
         self._task: asyncio.Task[None] | None = None
         self._first: asyncio.Future[None] | None = None
         self._is_up = False
@@ -119,8 +123,7 @@ class Stream:
             ExchangeError: it cannot be reached.
         """
         self._first = asyncio.get_running_loop().create_future()
-        self._task = asyncio.create_task(self._keep_up(), name=f"stream {self.url}")
-        self._task.add_done_callback(self._ended)
+        self.begin()
         patience_s = self._timing.connect_timeout_s + 2 * self._timing.ack_timeout_s
         try:
             async with asyncio.timeout(patience_s):
@@ -134,6 +137,21 @@ class Stream:
         except BaseException:
             await self.close()
             raise
+
+    def begin(self) -> None:
+        """Connect, again and again, without waiting for it: for a stream that may be missing."""
+        self._task = asyncio.create_task(self._keep_up(), name=f"stream {self.url}")
+        self._task.add_done_callback(self._ended)
+
+    async def send(self, text: str) -> None:
+        """Say something on the connection there is.
+
+        Raises:
+            OSError: there is none, or it broke.
+        """
+        if self._ws is None:
+            raise ConnectionResetError(f"The stream {self.url} is not up.")
+        await self._ws.send_str(text)
 
     async def close(self) -> None:
         """End the connection politely; harmless when there is none. The watcher is not told."""
@@ -164,6 +182,7 @@ class Stream:
         try:
             ws = await self._connect()
             await self._greet(ws)
+            self._ws = ws
             self._go_up()
             await self._listen(ws)
         except (KeyRefusedError, SubscriptionRefusedError) as error:
@@ -175,6 +194,7 @@ class Stream:
         except (aiohttp.ClientError, OSError, TimeoutError, ExchangeError) as error:  # no acknowledgement in time, ...
             why = f"{type(error).__name__} {error}".strip()
         finally:
+            self._ws = None
             self._go_down(why)
             if ws is not None:
                 await ws.close()
@@ -214,11 +234,11 @@ class Stream:
             message = self._read(await ws.receive())
             if message is None:
                 continue
-            if message.op != op or message.success is None:
+            if message.op != op or message.is_accepted is None:
                 self._give(message)
                 continue
-            if not message.success:
-                raise _refusal(op, (message.ret_msg or "").replace(hide, "***")[:_SAID])
+            if not message.is_accepted:
+                raise _refusal(op, (message.ret_msg or message.ret_text or "").replace(hide, "***")[:_SAID])
             count -= 1
 
     async def _listen(self, ws: aiohttp.ClientWebSocketResponse[bool]) -> None:
@@ -236,6 +256,7 @@ class Stream:
             now_s = self._stopwatch_s()
             if message is not None:
                 self._give(message, now_s)
+                await self._pause_s(0.0)  # who must act on it has the next turn, however much is waiting to be read
             if now_s - self._data_s >= silence_s and self._must_flow():
                 raise _GoneError(f"no data for {silence_s:g} s")
             if now_s - self._pinged_s >= self._timing.ping_every_s:
@@ -260,15 +281,20 @@ class Stream:
             return None
 
     def _give(self, message: StreamMessage, now_s: float | None = None) -> None:
+        take = self._take
         if not message.topic:
-            if not message.is_pong:
+            if message.is_pong:
+                return
+            if self._answered is None or message.request_id is None:
                 self.faults["without a topic"] += 1
-            return
+                return
+            take = self._answered
         self._data_s = self._stopwatch_s() if now_s is None else now_s
         try:
-            self._take(message)
+            take(message)
         except Exception as error:  # whatever one message does, the next one must still be heard
-            self._fault(type(error).__name__, f"a message of {message.topic[:_SAID]} failed: {error}")
+            about = message.topic or message.op or ""
+            self._fault(type(error).__name__, f"a message of {about[:_SAID]} failed: {error}")
 
     def _fault(self, name: str, what: str) -> None:
         self.faults[name] += 1

@@ -137,13 +137,14 @@ class Transport:
 def _news(response: aiohttp.ClientResponse) -> LimitNews:
     told = response.headers
     return LimitNews(
-        allowed=_whole(told.get("X-Bapi-Limit")),
-        left=_whole(told.get("X-Bapi-Limit-Status")),
-        reset_ms=_whole(told.get("X-Bapi-Limit-Reset-Timestamp")),
+        allowed=whole(told.get("X-Bapi-Limit")),
+        left=whole(told.get("X-Bapi-Limit-Status")),
+        reset_ms=whole(told.get("X-Bapi-Limit-Reset-Timestamp")),
     )
 
 
-def _whole(text: str | None) -> int | None:
+def whole(text: str | None) -> int | None:
+    """A number of a header; None for what is none."""
     return int(text) if text is not None and text.isascii() and text.isdigit() and len(text) < 20 else None
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 
 from your_short_trade_margin_call.adapters.bybit.account_requests import AccountRequests
 from your_short_trade_margin_call.adapters.bybit.candle_line import LATE_CONFIRM_S
@@ -16,6 +17,7 @@ from your_short_trade_margin_call.adapters.bybit.private_feed import PrivateFeed
 from your_short_trade_margin_call.adapters.bybit.public_feed import BestQuote, TickerView
 from your_short_trade_margin_call.adapters.bybit.rest import Rest
 from your_short_trade_margin_call.adapters.bybit.signing import Signer
+from your_short_trade_margin_call.adapters.bybit.trade_line import TradeLine
 from your_short_trade_margin_call.domain.instrument import Instrument
 from your_short_trade_margin_call.domain.messages import (
     AccountView,
@@ -35,6 +37,7 @@ from your_short_trade_margin_call.settings import CANDLE_MS
 QUOTE_EVERY_S = 1.0
 _LOGIN_LASTS_MS = 10_000
 _STREAM, _STRANGER = "stream", "stranger"
+_PRIVATE, _TRADE = "private", "trade"
 
 
 class BybitVenue:
@@ -64,7 +67,12 @@ class BybitVenue:
         self._clock = rest.clock
         self._signer = Signer(keys, rest.timing.recv_window_ms)
         self._reader = CandleReader(rest, instrument.symbol, grid, candle_ms, rest.clock)
-        self._requests = AccountRequests(rest, instrument.symbol, grid, candle_ms)
+        self.trade_line: TradeLine | None = None
+        """The stream for entries; None where the account has none."""
+        if rest.endpoint.trade_stream:
+            self.trade_line = TradeLine(rest, self._signer, partial(self._login, _TRADE), self.broke)
+        self._first_logins: set[str] = set()
+        self._requests = AccountRequests(rest, instrument.symbol, grid, candle_ms, self.trade_line)
         private = PrivateFeed(instrument.symbol, grid, candle_ms, self)
         self.market = LiveMarket(
             rest,
@@ -74,7 +82,7 @@ class BybitVenue:
             self,
             candle_ms=candle_ms,
             quote_every_s=quote_every_s,
-            private=(private.topics, private.take, self._login),
+            private=(private.topics, private.take, partial(self._login, _PRIVATE)),
             late_confirm_s=late_confirm_s,
         )
         self._inbox = Inbox(candle_ms, lambda: self.market.feed.book)
@@ -88,12 +96,15 @@ class BybitVenue:
             ExchangeError: the exchange cannot be reached, or refuses the key or the pair.
         """
         await self._rest.sync_clock()
+        self._first_logins = {_PRIVATE, _TRADE}
         await self._requests.position()
         try:
             await self.market.open()
         except BaseException:
             await self.close()
             raise
+        if self.trade_line is not None:
+            self.trade_line.begin()
         self._watching = asyncio.create_task(self._outside.watch(), name="watching the outside")
         self._watching.add_done_callback(self._watch_ended)
 
@@ -103,6 +114,8 @@ class BybitVenue:
         if task is not None:
             task.cancel()
             await asyncio.wait([task])
+        if self.trade_line is not None:
+            await self.trade_line.close()
         await self.market.close()
 
     # ---- ports.Exchange ----------------------------------------------------------------------------
@@ -195,9 +208,15 @@ class BybitVenue:
 
     # ---- inside ------------------------------------------------------------------------------------------
 
-    async def _login(self) -> bytes:
-        """The message that authenticates. Its expiry is only worth what we know of the exchange's time: ask first."""
-        await self._rest.sync_clock()
+    async def _login(self, stream: str) -> bytes:
+        """The message that authenticates. Its expiry is only worth what we know of the exchange's time: ask first.
+
+        `open` has just asked when a stream logs in for the first time.
+        """
+        if stream in self._first_logins:
+            self._first_logins.discard(stream)
+        else:
+            await self._rest.sync_clock()
         lasts_ms = round(_LOGIN_LASTS_MS * max(1.0, self._clock.speed))
         return self._signer.stream_login(self._clock.now_ms() + lasts_ms)
 

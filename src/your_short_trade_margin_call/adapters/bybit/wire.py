@@ -282,11 +282,20 @@ class PositionList(Row, frozen=True, gc=False):
 # ---- streams -------------------------------------------------------------------------------------
 
 
+class TradeHeader(Struct, frozen=True, gc=False):
+    """The header of an answer on the stream for orders: what REST says in headers of HTTP, and the time (ms, text)."""
+
+    allowed: str = field(default="", name="X-Bapi-Limit")
+    left: str = field(default="", name="X-Bapi-Limit-Status")
+    reset_ms: str = field(default="", name="X-Bapi-Limit-Reset-Timestamp")
+    time_ms: str = field(default="", name="Timenow")
+
+
 class StreamMessage(Struct, frozen=True, gc=False):
     """Any message of any stream: data (`topic` is set) or an answer to what we sent (`op` is set, or `ret_code`).
 
     `data` is decoded by topic with the decoders below. `ts` (public) and `creation_time` (private) are server time
-    in ms, 0 if absent.
+    in ms, 0 if absent. `request_id` and `header` are of the stream for orders.
     """
 
     topic: str | None = None
@@ -303,6 +312,15 @@ class StreamMessage(Struct, frozen=True, gc=False):
     args: Raw = NOTHING
     ret_code: int | None = field(default=None, name="retCode")
     ret_text: str | None = field(default=None, name="retMsg")
+    request_id: str | int | None = field(default=None, name="reqId")
+    header: Raw = NOTHING
+
+    @property
+    def is_accepted(self) -> bool | None:
+        """Whether what we said was accepted; None when this answers nothing. The stream for orders tells a code."""
+        if self.success is None and self.ret_code is not None:
+            return self.ret_code == 0
+        return self.success
 
     @property
     def server_ms(self) -> int:
