@@ -1,14 +1,15 @@
 """The exchange of the latency benchmark, in a process of its own: a look-alike whose candles close when it is told to.
 
-Reads lines from stdin: `round` closes the running candle of every pair at once and prints how long it took, in ns,
-until an entry order for the pair that signals had arrived (`null` when none came); `close` buys back what is open.
-Both moments are taken here, on one clock. The new books are published first and the closed candles last, as on a
-real exchange, where the book never waits for a candle; behind each closed candle comes the first word of the next.
+Reads lines from stdin: `round` closes the running candle of every pair at once and prints how long it took, in ns, from
+handing the closed candle of the pair that signals to a socket until an entry order was read (`null` when none came);
+`close` buys back what is open. The new books are published first and the closed candles last, as on a real exchange,
+where the book never waits for a candle; behind each closed candle comes the first word of the next.
 """
 
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import sys
 from dataclasses import replace
@@ -20,6 +21,8 @@ from your_short_trade_margin_call.adapters.bybit_server.app import Server
 from your_short_trade_margin_call.adapters.bybit_server.building import DEMO_KEY, Market, make_world
 from your_short_trade_margin_call.adapters.bybit_server.bus import encode
 from your_short_trade_margin_call.adapters.bybit_server.phases import Phase
+from your_short_trade_margin_call.adapters.bybit_server.request_log import LoggedRequest
+from your_short_trade_margin_call.adapters.bybit_server.streams import Streams
 from your_short_trade_margin_call.adapters.bybit_server.world import World
 from your_short_trade_margin_call.market.candles import Candles
 from your_short_trade_margin_call.market.instruments import find_instrument
@@ -28,9 +31,11 @@ from your_short_trade_margin_call.settings import CANDLE_MS, Settings
 T0 = 1_767_225_600_000
 HISTORY = 20
 SIGNALS = "SOLUSDT"
+SIGNAL_TOPIC = f"kline.{CANDLE_MS // 60_000}.{SIGNALS}"
 SETTINGS = Settings(order_reject_prob=0.0, slippage_bps=0.0, starting_balance=10_000.0)
 QUIET_S = 0.06
 PATIENCE_S = 3.0
+SUBSCRIBED_S = 30.0
 
 
 def candles_of(symbol: str, count: int, signals: bool) -> Candles:
@@ -62,8 +67,62 @@ async def silence(world: World) -> None:
         await asyncio.sleep(0.005)
 
 
-async def one_round(world: World) -> int | None:
-    """Nanoseconds from the push of the closed candles to the arrival of the entry."""
+class Moments:
+    """When the signalling pair's closed candle was handed to a socket first, and when an entry order was read."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self.closing = ""
+        """The text that closes the candle; whoever is sent exactly this begins the measurement."""
+        self._pushed_ns: int | None = None
+        self._arrived: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+
+    def before_write(self, text: str) -> None:
+        """A text is about to be handed to a socket."""
+        if text is self.closing and self._pushed_ns is None:
+            self._pushed_ns = self._world.requests.now_ns()
+
+    def on_arrival(self, row: LoggedRequest) -> None:
+        """A request was read."""
+        if self._pushed_ns is not None and row.path.endswith("order/create") and not self._arrived.done():
+            self._arrived.set_result(row.arrived_ns)
+
+    async def taken_ns(self) -> int:
+        """Nanoseconds between the two.
+
+        Raises:
+            TimeoutError: no order came.
+        """
+        async with asyncio.timeout(PATIENCE_S):
+            arrived_ns = await self._arrived
+        return arrived_ns - (self._pushed_ns or 0)
+
+
+async def one_round(world: World, streams: Streams) -> int | None:
+    """Nanoseconds from the closed candle on its way to the arrival of the entry; None when none came."""
+    held = await _prepared(world)
+    moments = Moments(world)
+    moments.closing = next(text for topic, text in held if topic == SIGNAL_TOPIC)
+    for connection in streams.open("/v5/public"):
+        connection.before_write = moments.before_write
+    everybody = world.public.subscribers()
+    leaving = [(each, text) for topic, text in held for each in everybody if topic in each.topics]
+    world.requests.on_arrival = moments.on_arrival
+    gc.collect()
+    gc.disable()
+    try:
+        for subscriber, text in leaving:
+            subscriber.put(text)
+        return await moments.taken_ns()
+    except TimeoutError:
+        return None
+    finally:
+        gc.enable()
+
+
+async def _prepared(world: World) -> list[tuple[str, str]]:
+    """Everything but the candles has been sent; topic and text of each pair's closed candle and the next one."""
+    await _heard_by_somebody(world)
     held: list[tuple[str, str]] = []
     publish = world.public.publish
 
@@ -82,24 +141,21 @@ async def one_round(world: World) -> int | None:
             await silence(world)
     await silence(world)
     world.public.publish = publish  # type: ignore[method-assign]
-    everybody = world.public.subscribers()
-    leaving = [(each, text) for topic, text in held for each in everybody if topic in each.topics]
-    seen = world.requests.count
-    pushed_ns = world.requests.now_ns()
-    for subscriber, text in leaving:
-        subscriber.put(text)
-    return await _entry_arrives(world, seen) - pushed_ns
+    order = {name: k for k, name in enumerate(world.pairs)}
+    return sorted(held, key=lambda each: order[each[0].rpartition(".")[2]])  # stable: closed first, then the next
 
 
-async def _entry_arrives(world: World, seen: int) -> int:
-    """When the first order after so many requests arrives."""
-    async with asyncio.timeout(PATIENCE_S):
-        while True:
-            await asyncio.sleep(0.0005)
-            fresh = list(world.requests.rows)[seen - world.requests.count :] if world.requests.count > seen else []
-            for row in fresh:
-                if row.path.endswith("order/create") or row.method == "WS":
-                    return row.arrived_ns
+async def _heard_by_somebody(world: World) -> None:
+    """Until the client has subscribed to the candles of every pair.
+
+    Raises:
+        TimeoutError: it has not, or its stream is gone.
+    """
+    topics = [SIGNAL_TOPIC.replace(SIGNALS, name) for name in world.pairs]
+    async with asyncio.timeout(SUBSCRIBED_S):
+        # ASYNC110 wants an event to wait for; the bus has none.
+        while not all(world.public.wants(topic) for topic in topics):  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
 
 
 def close_by_hand(world: World) -> None:
@@ -120,10 +176,7 @@ async def main(pairs: int, rounds: int) -> None:
         if line == "close":
             close_by_hand(world)
             continue
-        try:
-            taken = await one_round(world)
-        except TimeoutError:
-            taken = None
+        taken = await one_round(world, server.streams)
         await silence(world)
         print(json.dumps(taken), flush=True)
     await server.stop()
