@@ -105,20 +105,28 @@ async def opened_venue(endpoint: Endpoint, world: MarketWorld) -> AsyncIterator[
             await venue.close()
 
 
-def play(world: MarketWorld) -> Played:
-    return asyncio.run(_play(world))
+def play(world: MarketWorld, account: Account = Account.DEMO) -> Played:
+    """On mainnet's addresses (of this computer) entries go by stream, on those of a demo account by REST."""
+    return asyncio.run(_play(world, account))
 
 
-async def _play(world: MarketWorld) -> Played:
+async def _play(world: MarketWorld, account: Account) -> Played:
     served = make_server_world(world)
     server = Server(served)
     await server.start()
     try:
-        endpoint = endpoint_for(Account.DEMO, server.url)
+        endpoint = endpoint_for(account, server.url)
         async with opened_venue(endpoint, world) as venue:
+            await _line_is_up(venue)
             return await _trade(world, served, server, venue)
     finally:
         await server.stop()
+
+
+async def _line_is_up(venue: BybitVenue) -> None:
+    async with asyncio.timeout(STUCK_S):
+        while venue.trade_line is not None and not venue.trade_line.is_up:  # noqa: ASYNC110
+            await asyncio.sleep(0.001)
 
 
 async def _trade(world: MarketWorld, served: World, server: Server, venue: BybitVenue) -> Played:
@@ -176,7 +184,9 @@ async def settled(server: Server, watched: Watched, running: asyncio.Task[Any]) 
 
 def _is_calm(server: Server, watched: Watched) -> bool:
     venue = watched._venue
-    seen = sum(stream.seen for stream in (venue.market.public, venue.market.private) if stream is not None)
+    line = venue.trade_line
+    streams = (venue.market.public, venue.market.private, None if line is None else line.stream)
+    seen = sum(stream.seen for stream in streams if stream is not None)
     sent = sum(connection.subscriber.queued for connection in server.streams.open())
     mending = venue.market.line._task
     is_mending = mending is not None and not mending.done()
