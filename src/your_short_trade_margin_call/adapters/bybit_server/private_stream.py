@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from aiohttp import web
@@ -10,8 +9,8 @@ from aiohttp import web
 from your_short_trade_margin_call.adapters.bybit_server.account import TOPICS, TradingAccount
 from your_short_trade_margin_call.adapters.bybit_server.auth import check_stream_auth
 from your_short_trade_margin_call.adapters.bybit_server.codes import ApiError
-from your_short_trade_margin_call.adapters.bybit_server.envelope import STREAMS, WORLD
 from your_short_trade_margin_call.adapters.bybit_server.order_rows import CATEGORY
+from your_short_trade_margin_call.adapters.bybit_server.stream_talk import converse, parsed, topics_of
 from your_short_trade_margin_call.adapters.bybit_server.streams import StreamConnection
 from your_short_trade_margin_call.adapters.bybit_server.world import World
 
@@ -20,11 +19,7 @@ CATEGORISED = tuple(f"{topic}.{CATEGORY}" for topic in TOPICS if topic != "walle
 
 async def private_stream(request: web.Request) -> web.StreamResponse:
     """/v5/private."""
-    world = request.app[WORLD]
-    async with request.app[STREAMS].accept(request) as connection:
-        talk = _Conversation(world, connection)
-        await connection.listen(talk.hear)
-        return connection.socket
+    return await converse(request, _Conversation)
 
 
 class _Conversation:
@@ -87,21 +82,6 @@ class _Conversation:
                 **_echoed(said),
             }
         )
-
-
-def parsed(text: str) -> dict[str, Any]:
-    """The object a client said; empty when it said none."""
-    try:
-        said = json.loads(text)
-    except ValueError:
-        return {}
-    return said if isinstance(said, dict) else {}
-
-
-def topics_of(said: dict[str, Any]) -> list[str]:
-    """The topics a message names."""
-    args = said.get("args")
-    return [str(topic) for topic in args] if isinstance(args, list) else []
 
 
 def _echoed(said: dict[str, Any]) -> dict[str, str]:

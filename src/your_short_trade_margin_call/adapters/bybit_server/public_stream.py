@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
 from typing import Any
 
 from aiohttp import web
 
-from your_short_trade_margin_call.adapters.bybit_server.envelope import STREAMS, WORLD
 from your_short_trade_margin_call.adapters.bybit_server.publishing import BOOK_DEPTHS
+from your_short_trade_margin_call.adapters.bybit_server.stream_talk import converse, parsed, topics_of
 from your_short_trade_margin_call.adapters.bybit_server.streams import StreamConnection
 from your_short_trade_margin_call.adapters.bybit_server.world import World
 
@@ -19,11 +17,7 @@ LONGEST_ARGS = 21_000
 
 async def public_stream(request: web.Request) -> web.StreamResponse:
     """/v5/public/linear."""
-    world = request.app[WORLD]
-    async with request.app[STREAMS].accept(request) as connection:
-        talk = _Conversation(world, connection)
-        await connection.listen(talk.hear)
-        return connection.socket
+    return await converse(request, _Conversation)
 
 
 class _Conversation:
@@ -33,7 +27,7 @@ class _Conversation:
         self._world, self._connection = world, connection
 
     async def hear(self, text: str) -> None:
-        said = _parsed(text)
+        said = parsed(text)
         operation = said.get("op")
         answer = {"subscribe": self._subscribe, "unsubscribe": self._unsubscribe, "ping": self._pong}.get(
             str(operation)
@@ -44,7 +38,7 @@ class _Conversation:
             answer(said)
 
     def _subscribe(self, said: dict[str, Any]) -> None:
-        topics = _topics(said)
+        topics = topics_of(said)
         wrong = next((topic for topic in topics if not is_topic(self._world, topic)), None)
         if wrong is not None or not topics:
             self._say(said, f"error:handler not found,topic:{wrong or ''}", success=False)
@@ -61,7 +55,7 @@ class _Conversation:
                 self._connection.send(message)
 
     def _unsubscribe(self, said: dict[str, Any]) -> None:
-        self._connection.leave(self._world.public, _topics(said))
+        self._connection.leave(self._world.public, topics_of(said))
         self._say(said, "")
 
     def _pong(self, said: dict[str, Any]) -> None:
@@ -91,16 +85,3 @@ def is_topic(world: World, topic: str) -> bool:
     if kind == "orderbook":
         return detail in map(str, BOOK_DEPTHS)
     return kind in ("tickers", "publicTrade") and not detail
-
-
-def _parsed(text: str) -> dict[str, Any]:
-    try:
-        said = json.loads(text)
-    except ValueError:
-        return {}
-    return said if isinstance(said, dict) else {}
-
-
-def _topics(said: dict[str, Any]) -> Sequence[str]:
-    args = said.get("args")
-    return [str(topic) for topic in args] if isinstance(args, list) else []

@@ -17,9 +17,9 @@ from your_short_trade_margin_call.adapters.bybit_server.auth import (
     good_account,
 )
 from your_short_trade_margin_call.adapters.bybit_server.codes import ApiError, RetCode, bad_parameter
-from your_short_trade_margin_call.adapters.bybit_server.envelope import STREAMS, WORLD, trace_id
-from your_short_trade_margin_call.adapters.bybit_server.private_stream import parsed
+from your_short_trade_margin_call.adapters.bybit_server.envelope import trace_id
 from your_short_trade_margin_call.adapters.bybit_server.rate_limits import TOO_MANY_TEXT, allow, limit_headers
+from your_short_trade_margin_call.adapters.bybit_server.stream_talk import converse, parsed
 from your_short_trade_margin_call.adapters.bybit_server.streams import StreamConnection
 from your_short_trade_margin_call.adapters.bybit_server.world import World
 
@@ -37,11 +37,7 @@ Answer = dict[str, Any]
 
 async def trade_stream(request: web.Request) -> web.StreamResponse:
     """/v5/trade."""
-    world = request.app[WORLD]
-    async with request.app[STREAMS].accept(request) as connection:
-        talk = _Conversation(world, connection)
-        await connection.listen(talk.hear)
-        return connection.socket
+    return await converse(request, _Conversation)
 
 
 class _Conversation:
