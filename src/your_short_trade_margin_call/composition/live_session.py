@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -72,6 +73,7 @@ def live_session(prepared: Prepared, live: Live, parts: Parts) -> TradingSession
                 await venue.open()
                 if live.keys is not None:
                     parts.exchange = await _with_capital(venue, journal, prepared)
+                _settle_memory()
                 yield
             finally:
                 await _closed(venue)
@@ -104,6 +106,12 @@ async def _with_capital(venue: Venue, journal: SqliteJournal, prepared: Prepared
     """The venue as the program's capital sees it."""
     view = await venue.account(prepared.start_ms)
     return CapitalOnly(venue, beside_capital(journal, view.wallet_usdt, prepared.request.settings.starting_balance))
+
+
+def _settle_memory() -> None:
+    """What starting took stays: a search for rubbish among all of it must not come between a candle and its order."""
+    gc.collect()
+    gc.freeze()
 
 
 async def _closed(venue: Venue) -> None:
