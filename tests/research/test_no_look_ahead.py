@@ -22,7 +22,7 @@ from tests.worlds import World, random_world
 from your_short_trade_margin_call.domain.words import ExitType
 from your_short_trade_margin_call.market.candles import Candles
 from your_short_trade_margin_call.market.extras import MarkCandles, MinuteCandles
-from your_short_trade_margin_call.research import backtest_engine
+from your_short_trade_margin_call.research import sweep_tasks
 from your_short_trade_margin_call.research.backtest_engine import BacktestEngine, BacktestResult
 from your_short_trade_margin_call.rules.market_arrays import MarketArrays, make_market
 
@@ -187,7 +187,7 @@ def peek_end(market: MarketArrays) -> MarketArrays:
 
 @pytest.mark.parametrize("peek", [peek_close, peek_high, peek_end])
 def test_a_planted_look_ahead_is_noticed(peek: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(backtest_engine, "make_market", lambda *arguments: peek(make_market(*arguments)))
+    monkeypatch.setattr(sweep_tasks, "make_market", lambda *arguments: peek(make_market(*arguments)))
     noticed = 0
     for seed in SEEDS[:14]:
         try:

@@ -9,14 +9,12 @@ from numpy.typing import NDArray
 
 from your_short_trade_margin_call.domain.words import ExitReason
 from your_short_trade_margin_call.research.ground_kernel import Record
-from your_short_trade_margin_call.research.hold_kernel import Held
-from your_short_trade_margin_call.rules import costs, entry, position
+from your_short_trade_margin_call.research.hold_kernel import Held, Opened
+from your_short_trade_margin_call.rules import entry
 from your_short_trade_margin_call.rules.entry import Plan, Tally
 from your_short_trade_margin_call.rules.jit import jit, jit_inline
-from your_short_trade_margin_call.rules.market_arrays import MarketArrays
-from your_short_trade_margin_call.rules.terms import Contract, Terms
+from your_short_trade_margin_call.rules.terms import Terms
 
-_TARGET = ExitReason.TARGET.code
 _END_OF_DATA = ExitReason.END_OF_DATA.code
 _MARGIN_CALL = ExitReason.MARGIN_CALL.code
 _LIQUIDATION = ExitReason.LIQUIDATION.code
@@ -90,24 +88,28 @@ def remember(account: Record, wallet: float, tally: Tally) -> None:
 
 
 @jit_inline
-def begin(accounts: NDArray[np.void], start_wallet: float) -> None:
-    """Accounts that have not traded."""
-    for r in range(len(accounts)):
-        remember(accounts[r], start_wallet, entry.new_tally(start_wallet))
-        accounts[r].place = 0
+def begin_account(account: Record, start_wallet: float) -> None:
+    """An account that has not traded."""
+    remember(account, start_wallet, entry.new_tally(start_wallet))
+    account.place = 0
+
+
+@jit_inline
+def tally_of(account: Record) -> Tally:
+    """What the loss limits remember of an account."""
+    return Tally(account.day, account.day_start_wallet, account.peak_wallet, account.cooldown_from_ms)
 
 
 @jit
 def limited(terms: Terms, account: Record, time_ms: int) -> int:
     """The loss limit that forbids this account an entry, or ALLOWED."""
-    tally = Tally(account.day, account.day_start_wallet, account.peak_wallet, account.cooldown_from_ms)
-    tally = entry.begin_day(tally, account.wallet, time_ms)
+    tally = entry.begin_day(tally_of(account), account.wallet, time_ms)
     remember(account, account.wallet, tally)
     return entry.limit_block(terms, tally, account.wallet, time_ms)
 
 
 @jit_inline
-def book(summary: Record, plan: Plan, fees: float, funding: float, pnl: float, reason: int, candles: int) -> None:
+def book(summary: Record, plan: Plan, short: Opened, held: Held, pnl: float) -> None:
     """Add a trade to a trial's sums."""
     if pnl > 0.0:
         summary.wins += 1
@@ -115,56 +117,32 @@ def book(summary: Record, plan: Plan, fees: float, funding: float, pnl: float, r
     else:
         summary.losses += 1
         summary.loss_sum += pnl
-    summary.fees += fees
-    summary.candles_held += candles
-    # What is rare is asked for first: most trades then touch four numbers.
-    if funding != 0.0:
-        summary.funding += funding
-    if reason != _TARGET:
-        summary.margin_calls += reason == _MARGIN_CALL
-        summary.liquidations += reason == _LIQUIDATION
-        summary.end_of_data += reason == _END_OF_DATA
-    if plan.size.leverage_clamped:
-        summary.leverage_clamped += 1
-    if plan.size.quantity_clamped:
-        summary.quantity_clamped += 1
+    summary.fees += short.entry_fee + held.closing.fee
+    summary.funding += held.funding
+    summary.candles_held += held.exit_index - short.first_index + 1
+    summary.margin_calls += held.reason == _MARGIN_CALL
+    summary.liquidations += held.reason == _LIQUIDATION
+    summary.end_of_data += held.reason == _END_OF_DATA
+    summary.leverage_clamped += plan.size.leverage_clamped
+    summary.quantity_clamped += plan.size.quantity_clamped
 
 
 @jit_inline
-def record_trade(row: NDArray[np.float64], held: Held, pnl: float) -> None:
+def record_trade(row: NDArray[np.float64], short: Opened, held: Held, pnl: float) -> None:
     """Write a trade into a row of TRADE_COLUMNS."""
-    opened = held.short.opened
-    row[0] = opened.first_index
+    row[0] = short.first_index
     row[1] = held.exit_index
-    row[2] = opened.ticks
+    row[2] = short.ticks
     row[3] = held.exit_ticks
-    row[4] = opened.lots
-    row[5] = opened.leverage
-    row[6] = opened.target.ticks
-    row[7] = opened.target.source
-    row[8] = held.short.guards.liquidation
-    row[9] = held.short.guards.margin_call
-    row[10] = opened.entry_fee
+    row[4] = short.lots
+    row[5] = short.leverage
+    row[6] = short.target.ticks
+    row[7] = short.target.source
+    row[8] = held.guards.liquidation
+    row[9] = held.guards.margin_call
+    row[10] = short.entry_fee
     row[11] = held.closing.fee
-    row[12] = held.short.funding
+    row[12] = held.funding
     row[13] = pnl
     row[14] = held.reason
     row[15] = held.wallet
-
-
-@jit
-def settle_all(
-    market: MarketArrays, settles_before: NDArray[np.int64], contract: Contract, terms: Terms, plan: Plan,
-    ticks: int, first: int, last: int, wallet: float,
-) -> tuple[float, float, bool]:  # fmt: skip
-    """Funding of settlements first..last-1, the wallet after it, and whether the available balance could pay it."""
-    funding = 0.0
-    for k in range(first, last):
-        mark = market.mark_close[settles_before[k] - 1]
-        received = costs.funding_received(contract, plan.size.lots, mark, market.funding_rate[k])
-        locked = position.position_margin(contract, terms, plan.size.lots, ticks, plan.size.leverage, 0.0)
-        if position.margin_taken_by_funding(wallet, locked, received) > 0.0:
-            return funding, wallet, False
-        funding += received
-        wallet += received
-    return funding, wallet, True

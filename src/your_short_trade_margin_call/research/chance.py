@@ -50,7 +50,7 @@ def chance_beside(walk: WalkForward, accounts: int = ACCOUNTS, seed: int = 0) ->
     n, free = len(walk.equity), _for_free(walk.ground.terms)
     returns, held = np.zeros(n), np.zeros(n)
     chance_shorts(
-        walk.ground._replace(terms=free), walk.stretches, _hazards(walk), _keys(accounts, seed), walk.start_wallet,
+        *walk.ground._replace(terms=free), walk.stretches, _hazards(walk), _keys(accounts, seed), walk.start_wallet,
         np.empty(1, dtype=ACCOUNT), np.empty(N_TRADE_COLUMNS), np.empty(n), returns, held,
     )  # fmt: skip
     scale = _scale(walk, held / accounts)

@@ -8,8 +8,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from your_short_trade_margin_call.research.account_kernel import begin
-from your_short_trade_margin_call.research.path_kernel import Field
+from your_short_trade_margin_call.research.account_kernel import begin_account
+from your_short_trade_margin_call.research.ground_kernel import Ground
 from your_short_trade_margin_call.research.walk_kernel import (
     NOT_ENTERED,
     mark_trade,
@@ -19,13 +19,16 @@ from your_short_trade_margin_call.research.walk_kernel import (
 )
 from your_short_trade_margin_call.rules import luck
 from your_short_trade_margin_call.rules.jit import jit
+from your_short_trade_margin_call.rules.market_arrays import MarketArrays
 from your_short_trade_margin_call.rules.signal import levels_before
+from your_short_trade_margin_call.rules.terms import Contract, Terms
 
 
 @jit
 def chance_shorts(
-    field: Field, stretches: NDArray[np.void], hazards: NDArray[np.float64], keys: NDArray[np.uint64],
-    start_wallet: float, accounts: NDArray[np.void], trade: NDArray[np.float64], equity: NDArray[np.float64],
+    market: MarketArrays, ground: Ground, contract: Contract, terms: Terms, stretches: NDArray[np.void],
+    hazards: NDArray[np.float64], keys: NDArray[np.uint64], start_wallet: float, accounts: NDArray[np.void],
+    trade: NDArray[np.float64], equity: NDArray[np.float64],
     returns: NDArray[np.float64], held: NDArray[np.float64],
 ) -> None:  # fmt: skip
     """Let a short-seller for each of `keys` enter at random, while flat, with probability `hazards[s]` a close.
@@ -34,7 +37,6 @@ def chance_shorts(
     the accounts (fractions of that balance) to `returns`, and how many of them held a short to `held`.
     `accounts`, `trade` and `equity` are room to work in.
     """
-    market = field.market
     for k in range(len(keys)):
         i = 0
         for s in range(len(stretches)):
@@ -45,13 +47,13 @@ def chance_shorts(
                 last = NOT_ENTERED
                 is_drawn = luck.enters_by_chance(keys[k], market.time_ms[i], hazards[s])
                 if is_drawn and may_look_back(market, i, trial.lookback):
-                    begin(accounts, start_wallet)
+                    begin_account(accounts[0], start_wallet)
                     levels = levels_before(market.high, market.low, i, trial.lookback)
-                    last = trade_after(field, trial, i, levels, accounts[0], trade)
+                    last = trade_after(market, ground, contract, terms, trial, i, levels, accounts[0], trade)
                 if last == NOT_ENTERED:
                     i += 1
                     continue
-                mark_trade(market, field.contract, field.terms, trade, start_wallet, equity)
+                mark_trade(market, contract, terms, trade, start_wallet, equity)
                 before = start_wallet
                 for j in range(i + 1, last + 1):
                     returns[j] += (equity[j] - before) / start_wallet

@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from your_short_trade_margin_call.rules import costs, position
 from your_short_trade_margin_call.rules.jit import jit, jit_inline
-from your_short_trade_margin_call.rules.market_arrays import MarketArrays
 from your_short_trade_margin_call.rules.terms import Contract
 
 CANDLES_PER_YEAR = 175_200.0
@@ -56,35 +55,31 @@ def _sharpe(curve: Curve, n_candles: int) -> float:
     return mean / math.sqrt(variance) * math.sqrt(CANDLES_PER_YEAR) if variance > 0.0 else 0.0
 
 
-@jit_inline
-def _fill(equity: NDArray[np.float64], start: int, end: int, value: float) -> None:
-    for j in range(start, end):
-        equity[j] = value
-
-
 @jit
 def trace_equity(
-    market: MarketArrays, contract: Contract, trades: NDArray[np.float64], start_wallet: float,
-    equity: NDArray[np.float64],
+    close: NDArray[np.float64], mark_close: NDArray[np.float64], funding_first: NDArray[np.int64],
+    funding_rate: NDArray[np.float64], contract: Contract, trades: NDArray[np.float64], n_trades: int,
+    start_wallet: float, equity: NDArray[np.float64],
 ) -> tuple[float, float]:  # fmt: skip
-    """Drawdown (a fraction) and Sharpe of a trial's trades (rows of TRADE_COLUMNS, all of them).
+    """Drawdown (a fraction) and Sharpe of a trial's trades (the first `n_trades` rows of TRADE_COLUMNS, all of them).
 
     `equity` is filled with the equity at each candle close when it has the room for it.
     """
-    keep, has_funding = len(equity) > 0, len(market.funding_rate) > 0
+    keep, has_funding = len(equity) > 0, len(funding_rate) > 0
     wallet = start_wallet
     curve = Curve(wallet, wallet, 0.0, 0.0, 0.0)
     flat_from = 0
-    for k in range(len(trades)):
-        first, last, ticks, lots = int(trades[k, 0]), int(trades[k, 1]), int(trades[k, 2]), int(trades[k, 4])
+    for k in range(n_trades):
+        first, last, ticks, lots = int(trades[k, 0]), int(trades[k, 1]), trades[k, 2], trades[k, 4]
         if keep:
-            _fill(equity, flat_from, first, wallet)
+            for j in range(flat_from, first):
+                equity[j] = wallet
         wallet -= trades[k, 10]
         for j in range(first, last):
             if has_funding and j > first:
-                for f in range(market.funding_first[j], market.funding_first[j + 1]):
-                    wallet += costs.funding_received(contract, lots, market.mark_close[j - 1], market.funding_rate[f])
-            marked = wallet + position.unrealized_pnl(contract, lots, ticks, market.close[j])
+                for f in range(funding_first[j], funding_first[j + 1]):
+                    wallet += costs.funding_received(contract, lots, mark_close[j - 1], funding_rate[f])
+            marked = wallet + position.unrealized_pnl(contract, lots, ticks, close[j])
             curve = _mark_equity(curve, marked)
             if keep:
                 equity[j] = marked
@@ -92,5 +87,6 @@ def trace_equity(
         curve = _mark_equity(curve, wallet)
         flat_from = last
     if keep:
-        _fill(equity, flat_from, len(equity), wallet)
-    return curve.drawdown, _sharpe(curve, len(market.time_ms))
+        for j in range(flat_from, len(equity)):
+            equity[j] = wallet
+    return curve.drawdown, _sharpe(curve, len(close))

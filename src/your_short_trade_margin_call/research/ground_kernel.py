@@ -12,12 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from your_short_trade_margin_call.rules import costs, luck, margin
-from your_short_trade_margin_call.rules.grid import floor_step
+from your_short_trade_margin_call.rules.grid import whole_steps
 from your_short_trade_margin_call.rules.jit import jit, jit_inline
 from your_short_trade_margin_call.rules.market_arrays import MarketArrays
 from your_short_trade_margin_call.rules.signal import is_failed_peak
-from your_short_trade_margin_call.rules.sizing import leverage_never_rises, lot_price, lowest_tier_leverage
-from your_short_trade_margin_call.rules.terms import TIER_DEDUCTION, TIER_LIMIT, TIER_MMR, Contract, Terms
+from your_short_trade_margin_call.rules.sizing import lot_price, lowest_tier_leverage, tiers_are_usual
+from your_short_trade_margin_call.rules.terms import TIER_LIMIT, TIER_MMR, Contract, Terms
 
 TRADABLE = 0
 BEFORE_GAP = 1
@@ -38,39 +38,38 @@ PEAK = np.dtype(
         ("entry", np.int64),
         ("mid", np.float64),
         ("lot_cost", np.float64),
-        ("plain_lots", np.float64),
+        ("most_affordable", np.float64),
+        ("lowest_tier_lots", np.float64),
     ]
 )
 """A failed peak that has a candle after it, and what an entry costs there.
 
 `at` is its candle, which ends `unbroken` candles without a gap. `state` is TRADABLE, BEFORE_GAP or REJECTED. `mid`
-and `entry`, the fill, are those of the next opening, in ticks. A position of up to `plain_lots` lots costs `lot_cost`
-a lot and stays in the lowest tier up to its liquidation.
+and `entry`, the fill, are those of the next opening, in ticks. A lot costs `lot_cost` USDT: who can pay for no more
+than `most_affordable` of them gets the whole ones, up to the order limit. A position of up to `lowest_tier_lots`
+stays in the lowest tier up to its liquidation.
 """
 
 SIGNAL = np.dtype([("peak", np.int64), ("highest_low", np.float64), ("lowest_high", np.float64)])
 """A signal of one lookback: its peak, and the levels before it in ticks."""
 
 
-class Floor(NamedTuple):
-    """A column and the least value of each block of 16 rows; then those of 256 rows, then those of 4,096."""
-
-    values: NDArray[np.float64]
-    blocks: NDArray[np.float64]
-
-
 class Ground(NamedTuple):
     """The peaks of the shortest lookback, and ways to search the candles.
 
     `next_peak[j]` is the first peak at candle j or later. `settles_before[k]` is the candle before which settlement
-    k is booked. `worst` is minus the higher of a candle's mark open and mark high.
+    k is booked, at the mark price `marks[k]`. `lows` and `worst` are towers; worst is minus the higher of a candle's
+    mark open and mark high.
+
+    A tower is a column of n candles, then the least value of each 16 of them, of each 256, of each 4,096.
     """
 
     peaks: NDArray[np.void]
     next_peak: NDArray[np.int32]
     settles_before: NDArray[np.int64]
-    lows: Floor
-    worst: Floor
+    marks: NDArray[np.float64]
+    lows: NDArray[np.float64]
+    worst: NDArray[np.float64]
 
 
 class Signals(NamedTuple):
@@ -84,32 +83,52 @@ class Signals(NamedTuple):
 
 
 @jit
-def first_at_or_below(floor: Floor, start: int, end: int, level: float) -> int:
-    """The first row of start..end-1 whose value is at most `level`, or `end`: whole blocks are passed at once."""
-    values, blocks = floor.values, floor.blocks
-    by_256 = (len(values) + 15) // 16
-    by_4096 = by_256 + (by_256 + 15) // 16
+def first_at_or_below(tower: NDArray[np.float64], n: int, start: int, end: int, level: float) -> int:
+    """The first candle of start..end-1 whose value is at most `level`, or `end`: whole blocks are passed at once."""
+    by_16 = n
+    by_256 = by_16 + (n + 15) // 16
+    by_4096 = by_256 + (by_256 - by_16 + 15) // 16
     j = start
     while j < end:
-        for k in range(j, min((j | 15) + 1, end)):
-            if values[k] <= level:
-                return k
-        block = (j >> 4) + 1
-        last = min((block | 15) + 1, by_256) if block & 15 else block
-        while block < last and blocks[block] > level:
-            block += 1
-        # At a boundary of 256: pass by larger blocks as long as they are clear.
-        while block & 15 == 0 and block < by_256:
-            if block & 255 == 0 and blocks[by_4096 + (block >> 8)] > level:
-                block += 256
-            elif blocks[by_256 + (block >> 4)] > level:
-                block += 16
+        block_end = (j | 15) + 1
+        if tower[by_16 + (j >> 4)] <= level:
+            for k in range(j, min(block_end, end)):
+                if tower[k] <= level:
+                    return k
+        j = block_end
+        while j & 255 == 0 and j < end:
+            if j & 4095 == 0 and tower[by_4096 + (j >> 12)] > level:
+                j += 4096
+            elif tower[by_256 + (j >> 8)] > level:
+                j += 256
             else:
                 break
-        while block < by_256 and blocks[block] > level:
-            block += 1
-        j = block << 4
     return end
+
+
+@jit
+def first_too_long(time_ms: NDArray[np.int64], candle_ms: int, first: int, max_hold_ms: int) -> int:
+    """The first candle at whose opening a short entered in `first` has been held so long; `n` when none (or 0 ms)."""
+    n = len(time_ms)
+    if max_hold_ms == 0:
+        return n
+    ends_ms = time_ms[first] + max_hold_ms
+    low = first + 1
+    high = min(n, first + 1 + max_hold_ms // candle_ms)
+    while low < high:
+        middle = (low + high) // 2
+        if time_ms[middle] >= ends_ms:
+            high = middle
+        else:
+            low = middle + 1
+    return low
+
+
+@jit
+def market_buy_ticks(terms: Terms, time_ms: int, reference: float) -> float:
+    """The fill of a market buy in the candle that opens at `time_ms`, at a reference price, in ticks."""
+    slippage = luck.slippage_bps(terms.luck_key, time_ms, luck.EXIT_SLIPPAGE, terms.slippage_bps)
+    return float(costs.buy_fill(reference, terms.spread_bps, slippage))
 
 
 @jit_inline
@@ -120,42 +139,43 @@ def _state_of(market: MarketArrays, terms: Terms, i: int) -> int:
 
 
 @jit
-def lowest_tier_liquidation(contract: Contract, terms: Terms, entry_ticks: int) -> float:
-    """Liquidation price in ticks, not rounded, of any quantity that stays in a lowest tier without a deduction."""
-    leverage = lowest_tier_leverage(contract, terms)
+def _least_liquidation(contract: Contract, terms: Terms, entry_ticks: float, tier: int) -> float:
+    """The lowest liquidation price in ticks, not rounded, of any size up to a tier of usual tiers.
+
+    In the lowest tier it is that of any size.
+    """
     price = margin.liquidation_price_in_tier(
         entry_ticks * contract.tick_size,
         contract.lot_size,
-        leverage,
+        lowest_tier_leverage(contract, terms),
         0.0,
         terms.taker_fee_rate,
-        contract.tiers[0, TIER_MMR],
+        contract.tiers[tier, TIER_MMR],
         0.0,
     )
     return price / contract.tick_size
 
 
-@jit_inline
-def _plain_lots(contract: Contract, terms: Terms, entry_ticks: int, only_money: float) -> float:
-    """Up to how many lots an entry lies in the lowest tier, at its mid and at its liquidation price."""
-    liquidation = lowest_tier_liquidation(contract, terms, entry_ticks) * contract.tick_size
-    worth = contract.lot_size * max(liquidation, 1e-300)
-    limit: float = contract.tiers[0, TIER_LIMIT]
-    return min(only_money, limit / worth * (1.0 - _ROUNDING))
-
-
 @jit
-def calm_below(contract: Contract, terms: Terms, entry_ticks: int, stop_loss_pct: float) -> float:
-    """A mark price in ticks below which no plain position entered here is stopped or liquidated, whatever its size.
+def calm_below(
+    contract: Contract, terms: Terms, entry_ticks: float, stop_loss_pct: float, has_lowest_tier: bool
+) -> float:
+    """A mark price in ticks below which no position entered here is stopped or liquidated, whatever its size.
 
-    The exact prices depend on the size in their last digits, hence the margin of two ticks.
+    The size is one of the lowest tier, or any up to the order limit. The exact prices depend on it in their last
+    digits, hence the margin of two ticks.
     """
-    liquidation = lowest_tier_liquidation(contract, terms, entry_ticks) * (1.0 - _ROUNDING) - 2.0
+    tier = 0
+    if not has_lowest_tier:
+        most = float(contract.max_lots)
+        dearest = entry_ticks * (1.0 + 1.0 / lowest_tier_leverage(contract, terms))
+        tier = margin.tier_of(contract.tiers, costs.notional(contract, most, dearest) * (1.0 + _ROUNDING))
+    liquidation = _least_liquidation(contract, terms, entry_ticks, tier) * (1.0 - _ROUNDING) - 2.0
     level = liquidation
     if not math.isnan(terms.margin_call_at):
         level = min(level, entry_ticks + terms.margin_call_at * (liquidation - entry_ticks) - 2.0)
     if not math.isnan(stop_loss_pct):
-        level = min(level, float(floor_step(entry_ticks * (1.0 + stop_loss_pct))))
+        level = min(level, whole_steps(entry_ticks * (1.0 + stop_loss_pct)))
     return level
 
 
@@ -165,7 +185,7 @@ def price_peaks(
 ) -> None:
     """Fill in the peaks at some candles, and what an entry there costs."""
     time_ms, open_, run_length = market.time_ms, market.open, market.run_length
-    is_plain = leverage_never_rises(contract) and contract.tiers[0, TIER_DEDUCTION] == 0.0
+    are_usual = tiers_are_usual(contract)
     for s in range(len(peaks)):
         peak = peaks[s]
         first = at[s] + 1
@@ -178,7 +198,9 @@ def price_peaks(
         peak.entry = costs.sell_fill(mid, terms.spread_bps, slippage)
         lot = lot_price(contract, terms, mid)
         peak.lot_cost = lot.cost_usdt
-        peak.plain_lots = _plain_lots(contract, terms, peak.entry, lot.only_money) if is_plain else -1.0
+        peak.most_affordable = lot.most_affordable if are_usual else -1.0
+        worth = costs.notional(contract, 1.0, _least_liquidation(contract, terms, peak.entry, 0))
+        peak.lowest_tier_lots = contract.tiers[0, TIER_LIMIT] / max(worth, 1e-300) * (1.0 - _ROUNDING)
 
 
 @jit_inline

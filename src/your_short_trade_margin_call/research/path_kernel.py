@@ -1,29 +1,34 @@
-"""Where the shorts of a path leave, compiled: found once for all trials that share it, remembered for other paths."""
+"""Where the plain shorts of a path enter and leave, compiled: found once, remembered for all paths that ask again."""
 
 from __future__ import annotations
-
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from your_short_trade_margin_call.domain.words import ExitReason, TargetSource
-from your_short_trade_margin_call.research.ground_kernel import Floor, Ground, Record, calm_below, first_at_or_below
-from your_short_trade_margin_call.research.hold_kernel import first_too_long, market_buy_ticks
+from your_short_trade_margin_call.domain.words import TargetSource
+from your_short_trade_margin_call.research.ground_kernel import (
+    TRADABLE,
+    Ground,
+    Record,
+    Signals,
+    calm_below,
+    first_at_or_below,
+    first_too_long,
+    market_buy_ticks,
+)
+from your_short_trade_margin_call.research.purse_kernel import ALONE
 from your_short_trade_margin_call.rules import candle_path, position
 from your_short_trade_margin_call.rules.jit import jit, jit_inline
 from your_short_trade_margin_call.rules.market_arrays import MarketArrays
-from your_short_trade_margin_call.rules.position import Target
 from your_short_trade_margin_call.rules.signal import Levels
 from your_short_trade_margin_call.rules.terms import Contract, Terms, Trial
 
-_TARGET = ExitReason.TARGET.code
-_MAX_HOLD = ExitReason.MAX_HOLD.code
-_END_OF_DATA = ExitReason.END_OF_DATA.code
 _FROM_LEVEL = TargetSource.LEVEL.code
 
-UNKNOWN = -1
-"""What a remembered candle is before anybody has looked for it."""
+UNKNOWN = 0
+"""What a remembered candle or price is before anybody has looked for it."""
+_NO_LEVEL = -1.0
+"""What is remembered where no level is far enough below the entry."""
 
 PATH = np.dtype(
     [
@@ -37,83 +42,99 @@ PATH = np.dtype(
         ("at_trouble", np.int64),
         ("first_trial", np.int64),
         ("step", np.int64),
+        ("place", np.int64),
+        ("count", np.int64),
     ]
 )
 """Trials that share everything but their risk fraction.
 
-`row` is that of their signals; NaN and 0 are off. `at_...` are rows of a memory, one for each take-profit, for each
-level of each lookback, for each stop-loss. A memory `int32[rows, peaks]` holds first candles that somebody looked for
-already, UNKNOWN elsewhere; threads fill it side by side, and all would write the same. `first_trial` is the row of
-the trial with the first risk fraction, and `step` how many rows further that of the next is.
+`row` is that of their signals; NaN and 0 are off. `at_...` are rows of a memory: one for each take-profit, one for each
+level of each lookback, two for each stop-loss (any size, the lowest tier). A memory `int32[rows, peaks]` holds first
+candles that somebody looked for already, UNKNOWN elsewhere; threads fill it side by side, and all would write the
+same. `first_trial` is the row of the trial with the first risk fraction, and `step` how many rows further that of the
+next is. `place` is the signal that a plain short of the path meets next, of `count`.
 """
 
 
-class Field(NamedTuple):
-    """What trials run on: a market, what it says to all of them, the instrument and the settings."""
-
-    market: MarketArrays
-    ground: Ground
-    contract: Contract
-    terms: Terms
-
-
-class Leg(NamedTuple):
-    """What a signal does to the plain shorts of a path: target, exit, and whether no guard comes near."""
-
-    target: Target
-    exit_index: int
-    reason: int
-    ticks: float
-    fee_rate: float
-    is_calm: bool
-
-
 @jit
-def _first_reached(lows: Floor, fill_on_touch: bool, first: int, target: int) -> int:
+def first_reached(lows: NDArray[np.float64], n: int, fill_on_touch: bool, first: int, target: float) -> int:
     """The first candle from `first` on in which a resting buy at `target` fills; their number when none."""
-    n = len(lows.values)
-    j = first_at_or_below(lows, first, n, float(target))
-    while j < n and not candle_path.reaches_target(lows.values[j], target, fill_on_touch):
-        j = first_at_or_below(lows, j + 1, n, float(target))
+    j = first_at_or_below(lows, n, first, n, target)
+    while j < n and not candle_path.reaches_target(lows[j], target, fill_on_touch):
+        j = first_at_or_below(lows, n, j + 1, n, target)
     return j
 
 
-@jit
-def _first_trouble(worst: Floor, contract: Contract, terms: Terms, peak: Record, stop_loss_pct: float) -> int:
-    """The first candle that may stop or liquidate a plain short entered after a peak; their number when none."""
-    level = calm_below(contract, terms, peak.entry, stop_loss_pct)
-    return first_at_or_below(worst, peak.at + 1, len(worst.values), -level)
-
-
-@jit
-def _leg_to_market(market: MarketArrays, terms: Terms, target: Target, too_long: int, trouble: int) -> Leg:
-    """A leg that ends with a market order: at the opening of a candle, or where the data end."""
-    n = len(market.time_ms)
-    if too_long < n:
-        ticks = market_buy_ticks(market, terms, too_long, market.open[too_long])
-        return Leg(target, too_long, _MAX_HOLD, ticks, terms.taker_fee_rate, trouble > too_long)
-    ticks = market_buy_ticks(market, terms, n - 1, market.close[n - 1])
-    return Leg(target, n - 1, _END_OF_DATA, ticks, terms.taker_fee_rate, trouble >= n)
+@jit_inline
+def _target(terms: Terms, path: Record, signal: Record, entry: float, levels: NDArray[np.float64], p: int) -> float:
+    """The target of a signal in ticks, or _NO_LEVEL: the same for every take-profit, and remembered for them."""
+    level: float = levels[path.at_level, p]
+    if level == UNKNOWN:
+        trial = Trial(0, path.exit_type, 0.0, path.take_profit_pct, path.stop_loss_pct, path.max_hold_ms)
+        target = position.choose_target(terms, trial, Levels(0.0, signal.highest_low, signal.lowest_high), entry)
+        level = float(target.ticks) if target.source == _FROM_LEVEL else _NO_LEVEL
+        levels[path.at_level, p] = level
+    return level
 
 
 @jit_inline
-def find_leg(field: Field, trial: Trial, signal: Record, peak: Record, memory: NDArray[np.int32], path: Record) -> Leg:
-    """Where shorts of a path entered after a peak leave, if no guard stops them."""
-    terms, n = field.terms, len(field.ground.lows.values)
-    levels = Levels(0.0, signal.highest_low, signal.lowest_high)
-    target = position.choose_target(terms, trial, levels, peak.entry)
-    known = path.at_level if target.source == _FROM_LEVEL else path.at_take_profit
-    reached = int(memory[known, signal.peak])
-    if reached == UNKNOWN:
-        reached = _first_reached(field.ground.lows, terms.fill_on_touch, peak.at + 1, target.ticks)
-        memory[known, signal.peak] = reached
-    trouble = int(memory[path.at_trouble, signal.peak])
+def _trouble(
+    ground: Ground, contract: Contract, terms: Terms, memory: NDArray[np.int32], path: Record, peak: Record, s: int,
+    n: int, has_lowest_tier: bool,
+) -> int:  # fmt: skip
+    """The first candle that may stop or liquidate a short entered after peak `s`; their number when none."""
+    row = path.at_trouble + (1 if has_lowest_tier else 0)
+    trouble = int(memory[row, s])
     if trouble == UNKNOWN:
-        trouble = _first_trouble(field.ground.worst, field.contract, terms, peak, trial.stop_loss_pct)
-        memory[path.at_trouble, signal.peak] = trouble
-    too_long = n
-    if trial.max_hold_ms > 0:
-        too_long = first_too_long(field.market, peak.at + 1, trial.max_hold_ms)
-    if reached < min(too_long, n):
-        return Leg(target, reached, _TARGET, float(target.ticks), terms.maker_fee_rate, trouble > reached)
-    return _leg_to_market(field.market, terms, target, too_long, trouble)
+        level = calm_below(contract, terms, float(peak.entry), path.stop_loss_pct, has_lowest_tier)
+        trouble = first_at_or_below(ground.worst, n, peak.at + 1, n, -level)
+        memory[row, s] = trouble
+    return trouble
+
+
+@jit_inline
+def lay_step(
+    market: MarketArrays, ground: Ground, signals: Signals, contract: Contract, terms: Terms,
+    memory: NDArray[np.int32], levels: NDArray[np.float64], path: Record, step: Record, lane: int,
+) -> None:  # fmt: skip
+    """Write down the signal that a path meets, and take the path to the one after its exit."""
+    p, n = path.place, len(market.time_ms)
+    signal = signals.rows[path.row, p]
+    s = signal.peak
+    peak = ground.peaks[s]
+    target = _target(terms, path, signal, peak.entry, levels, p)
+    known, at = path.at_level, p
+    if target == _NO_LEVEL:
+        target = position.take_profit_ticks(peak.entry, path.take_profit_pct)
+        known, at = path.at_take_profit, s
+    leaves = memory[known, at]
+    if leaves == UNKNOWN:
+        leaves = first_reached(ground.lows, n, terms.fill_on_touch, peak.at + 1, target)
+        memory[known, at] = leaves
+    fee_rate = terms.maker_fee_rate
+    if path.max_hold_ms > 0:
+        too_long = first_too_long(market.time_ms, market.candle_ms, peak.at + 1, path.max_hold_ms)
+        if too_long < n and too_long <= leaves:
+            leaves, fee_rate = too_long, terms.taker_fee_rate
+            target = market_buy_ticks(terms, market.time_ms[leaves], market.open[leaves])
+    most_lots = ALONE
+    if peak.state == TRADABLE:
+        if leaves < min(n, _trouble(ground, contract, terms, memory, path, peak, s, n, False)):
+            most_lots = np.inf
+        else:
+            # Most trials leave where a guard of the lowest tier is near, and so does the path.
+            trouble = _trouble(ground, contract, terms, memory, path, peak, s, n, True)
+            most_lots = peak.lowest_tier_lots if leaves < min(n, trouble) else ALONE
+            leaves = min(leaves, trouble)
+    leaves = min(leaves, n - 1)
+    then = signals.place[path.row, ground.next_peak[leaves]] if peak.state == TRADABLE else p + 1
+    step.at[lane], step.then[lane] = p, then
+    step.lot_cost[lane], step.mid[lane] = peak.lot_cost, peak.mid
+    step.most_affordable[lane], step.most_lots[lane] = peak.most_affordable, most_lots
+    step.entry[lane], step.exit[lane], step.fee_rate[lane] = peak.entry, target, fee_rate
+    step.candles[lane] = leaves - peak.at
+    if len(ground.settles_before) > 0:
+        first, last = market.funding_first[peak.at + 2], market.funding_first[leaves + 1]
+        step.first_settlement[lane], step.last_settlement[lane] = first, last
+        step.is_settled |= last > first
+    path.place = then

@@ -16,9 +16,11 @@ import numpy as np
 
 from your_short_trade_margin_call.domain.words import BlockReason
 from your_short_trade_margin_call.research.account_kernel import ACCOUNT, N_TRADE_COLUMNS, SUMMARY
+from your_short_trade_margin_call.research.alone_kernel import trace_trials
 from your_short_trade_margin_call.research.ground_kernel import Signals
-from your_short_trade_margin_call.research.path_kernel import PATH, UNKNOWN, Field
-from your_short_trade_margin_call.research.survey import signals_of
+from your_short_trade_margin_call.research.path_kernel import PATH
+from your_short_trade_margin_call.research.purse_kernel import LANES, PURSE, STEP
+from your_short_trade_margin_call.research.survey import Field, signals_of
 from your_short_trade_margin_call.research.sweep_kernel import run_paths
 from your_short_trade_margin_call.research.trials import Trials
 
@@ -41,9 +43,18 @@ MOST_TRIALS = 65_536
 
 _PART = 2_048
 """Trials that a worker takes at once, in large grids: a fraction of a second."""
-_PARTS = 8
-"""Parts that a chunk has at least where there are several workers."""
+_PARTS_EACH = 2
+"""Parts that a worker finds at least, where there are several."""
+_STEPS = 32
+"""Steps that lanes go before their money is reckoned: what they wrote down is then still at hand."""
 _HEEDED_EVERY_S = 0.2
+
+
+class Memory(NamedTuple):
+    """What paths found out for each other: candles, and targets that levels name (see PATH)."""
+
+    candles: NDArray[np.int32]
+    levels: Floats
 
 
 class Chunk(NamedTuple):
@@ -84,7 +95,7 @@ def run_trials(
     done = 0
     with _doers(workers, stop) as do_all:
         for lookbacks, take_profits in _chunks(trials):
-            fewest = 1 if workers == 1 else _PARTS
+            fewest = 1 if workers == 1 else _PARTS_EACH * workers
             chunk, parts = _split(field, trials, start_wallet, lookbacks, take_profits, stop, fewest)
             for count in do_all(parts):
                 done += count
@@ -141,36 +152,40 @@ def _split(
     first_trials = np.arange(len(chunk.trials)).reshape(shape)[:, :, 0]
     places = np.indices(first_trials.shape).reshape(5, -1)
     places[0], places[2] = rows[places[0]], places[2] + take_profits.start
-    paths = _paths(trials, places, len(signals.rows))
+    paths = _paths(trials, places, signals)
     paths["first_trial"] = first_trials.reshape(-1)
     paths["step"] = np.prod(shape[3:])
     memory = _memory(field, paths)
     n_parts = min(len(paths), max(fewest, len(chunk.trials) // _PART))
-    bounds = np.linspace(0, len(paths), n_parts + 1).astype(int)
 
     def part(k: int) -> Callable[[], int]:
-        return lambda: _run(field, signals, trials, memory, paths[bounds[k] : bounds[k + 1]], start_wallet, chunk, stop)
+        # Every so many-th path: those of short lookbacks, which trade more, are shared out.
+        return lambda: _run(field, signals, trials, memory, paths[k::n_parts].copy(), start_wallet, chunk, stop)
 
     return chunk, [part(k) for k in range(n_parts)]
 
 
 def _run(
-    field: Field, signals: Signals, trials: Trials, memory: NDArray[np.int32], paths: NDArray[np.void],
-    start_wallet: float, chunk: Chunk, stop: NDArray[np.bool_],
+    field: Field, signals: Signals, trials: Trials, memory: Memory, paths: NDArray[np.void], start_wallet: float,
+    chunk: Chunk, stop: NDArray[np.bool_],
 ) -> int:  # fmt: skip
     """Run some paths of a chunk; returns how many trials they are."""
     risk_fractions = np.array(trials.risk_fraction, dtype=np.float64)
-    accounts = np.empty(len(risk_fractions), dtype=ACCOUNT)
-    nothing = np.zeros((0, 0))
     run_paths(
-        field, signals, risk_fractions, memory, paths, start_wallet, accounts, chunk.summary, chunk.blocked, nothing,
-        np.zeros(0), nothing, stop,
+        *field, signals, risk_fractions, *memory, paths, start_wallet, np.empty(LANES, dtype=np.int64),
+        np.empty(_STEPS, dtype=STEP), np.empty(len(risk_fractions), dtype=PURSE), np.empty(1, dtype=ACCOUNT),
+        chunk.summary, chunk.blocked, np.zeros((0, 0)), stop,
     )  # fmt: skip
+    rows = (paths["first_trial"][:, None] + paths["step"][:, None] * np.arange(len(risk_fractions))).ravel()
+    blocked = chunk.blocked[rows]
+    _count_open(chunk.summary[rows], blocked, np.repeat(paths["count"], len(risk_fractions)))
+    chunk.blocked[rows] = blocked
     return len(paths) * len(risk_fractions)
 
 
-def _paths(trials: Trials, places: Integers, n_rows: int) -> NDArray[np.void]:
+def _paths(trials: Trials, places: Integers, signals: Signals) -> NDArray[np.void]:
     """Paths for places on the axes: row of the signals, exit type, take-profit, stop-loss, longest hold."""
+    n_rows = len(signals.rows)
     row, exit_type, take_profit, stop_loss, max_hold = places
     nan = float("nan")
     paths = np.zeros(len(row), dtype=PATH)
@@ -180,16 +195,19 @@ def _paths(trials: Trials, places: Integers, n_rows: int) -> NDArray[np.void]:
     paths["stop_loss_pct"] = np.array([nan if one is None else one for one in trials.stop_loss_pct])[stop_loss]
     paths["max_hold_ms"] = np.array([one or 0 for one in trials.max_hold_ms])[max_hold]
     n_levels = n_rows * len(trials.exit_type)
+    paths["count"] = signals.place[row, -1]
     paths["at_level"] = row * len(trials.exit_type) + exit_type
-    paths["at_trouble"] = n_levels + stop_loss
-    paths["at_take_profit"] = n_levels + len(trials.stop_loss_pct) + np.unique(take_profit, return_inverse=True)[1]
+    paths["at_trouble"] = n_levels + 2 * stop_loss
+    at_take_profit = n_levels + 2 * len(trials.stop_loss_pct)
+    paths["at_take_profit"] = at_take_profit + np.unique(take_profit, return_inverse=True)[1]
     return paths
 
 
-def _memory(field: Field, paths: NDArray[np.void]) -> NDArray[np.int32]:
+def _memory(field: Field, paths: NDArray[np.void]) -> Memory:
     """An empty memory for some paths."""
-    rows = int(paths["at_take_profit"].max(initial=0)) + 1
-    return np.full((rows, len(field.ground.peaks)), UNKNOWN, dtype=np.int32)
+    rows, width = int(paths["at_take_profit"].max(initial=0)) + 1, len(field.ground.peaks)
+    n_levels = int(paths["at_level"].max(initial=0)) + 1
+    return Memory(np.zeros((rows, width), dtype=np.int32), np.zeros((n_levels, width)))
 
 
 def _empty_chunk(trials: Trials, shape: tuple[int, ...], first_lookback: int, first_take_profit: int) -> Chunk:
@@ -211,7 +229,7 @@ def trace(field: Field, trials: Trials, numbers: Integers, start_wallet: float, 
     """Run the trials of these numbers one by one, with their trades and curves."""
     lookback, exit_type, risk, take_profit, stop_loss, max_hold = np.unravel_index(numbers, trials.shape)
     signals, rows = signals_of(field, [trials.highest_high_lookback[i] for i in lookback])
-    paths = _paths(trials, np.stack((rows, exit_type, take_profit, stop_loss, max_hold)), len(signals.rows))
+    paths = _paths(trials, np.stack((rows, exit_type, take_profit, stop_loss, max_hold)), signals)
     paths["first_trial"] = np.arange(len(numbers))
     made = Traced(
         np.zeros(len(numbers), dtype=SUMMARY),
@@ -220,9 +238,14 @@ def trace(field: Field, trials: Trials, numbers: Integers, start_wallet: float, 
         np.zeros((len(field.ground.peaks), N_TRADE_COLUMNS)),
         np.zeros(len(field.market.time_ms) if keep_equity else 0),
     )
-    run_paths(
-        field, signals, np.array(trials.risk_fraction)[risk], _memory(field, paths), paths, start_wallet,
-        np.empty(1, dtype=ACCOUNT), made.summary, made.blocked, made.trades, made.equity, made.curves,
-        np.zeros(1, dtype=np.bool_),
+    trace_trials(
+        *field, *signals, np.array(trials.risk_fraction)[risk], paths, start_wallet, np.empty(1, dtype=ACCOUNT),
+        made.summary, made.blocked, made.trades, made.equity, made.curves,
     )  # fmt: skip
+    _count_open(made.summary, made.blocked, paths["count"])
     return made
+
+
+def _count_open(summary: NDArray[np.void], blocked: Integers, counts: Integers) -> None:
+    """What was neither traded nor blocked for another reason met an open position."""
+    blocked[:, BlockReason.POSITION_OPEN.code] = counts - summary["wins"] - summary["losses"] - blocked.sum(axis=1)

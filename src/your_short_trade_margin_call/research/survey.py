@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from your_short_trade_margin_call.research.ground_kernel import (
     PEAK,
     SIGNAL,
-    Floor,
     Ground,
     Signals,
     list_signals,
     price_peaks,
 )
-from your_short_trade_margin_call.research.path_kernel import Field
 from your_short_trade_margin_call.rules.market_arrays import MarketArrays
 from your_short_trade_margin_call.rules.terms import Contract, Terms
 
@@ -25,6 +23,15 @@ if TYPE_CHECKING:
 
     Integers = NDArray[np.int64]
     Floats = NDArray[np.float64]
+
+
+class Field(NamedTuple):
+    """What trials run on: a market, what it says to all of them, the instrument and the settings."""
+
+    market: MarketArrays
+    ground: Ground
+    contract: Contract
+    terms: Terms
 
 
 def make_field(market: MarketArrays, contract: Contract, terms: Terms, shortest: int) -> Field:
@@ -38,7 +45,10 @@ def make_field(market: MarketArrays, contract: Contract, terms: Terms, shortest:
     settled = np.repeat(np.arange(n), np.diff(market.funding_first)) if len(settles_before) else settles_before
     settles_before[: len(settled)] = settled
     worst = np.negative(np.maximum(market.mark_open, market.mark_high))
-    return Field(market, Ground(peaks, next_peak, settles_before, _floor(market.low), _floor(worst)), contract, terms)
+    marks = market.mark_close[settles_before - 1]
+    return Field(
+        market, Ground(peaks, next_peak, settles_before, marks, _tower(market.low), _tower(worst)), contract, terms
+    )
 
 
 def find_peaks(market: MarketArrays, shortest: int) -> Integers:
@@ -66,11 +76,12 @@ def tops_before(high: Floats, width: int) -> Floats:
     return tops
 
 
-def _floor(values: Floats) -> Floor:
-    blocks = [_block_minima(values)]
-    for _ in range(2):
-        blocks.append(_block_minima(blocks[-1]))
-    return Floor(values, np.concatenate(blocks))
+def _tower(values: Floats) -> Floats:
+    """A column and the least values of its blocks, as Ground describes it."""
+    floors = [values]
+    for _ in range(3):
+        floors.append(_block_minima(floors[-1]))
+    return np.concatenate(floors)
 
 
 def _block_minima(values: Floats) -> Floats:

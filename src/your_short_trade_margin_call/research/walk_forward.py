@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     import polars
     from numpy.typing import NDArray
 
-    from your_short_trade_margin_call.research.path_kernel import Field
+    from your_short_trade_margin_call.research.survey import Field
 
     Floats = NDArray[np.float64]
     Integers = NDArray[np.int64]
@@ -158,10 +158,10 @@ def walk_forward(
     stretches = _stretches(choices, firsts, len(market.time_ms))
     ground = make_field(market, contract, terms, min(procedure.trials.highest_high_lookback))
     trades = np.empty((len(market.time_ms), N_TRADE_COLUMNS))
-    count = walk(ground, stretches, start_wallet, np.empty(1, dtype=ACCOUNT), trades)
+    count = walk(*ground, stretches, start_wallet, np.empty(1, dtype=ACCOUNT), trades)
     trades = trades[:count].copy()
     equity, held = np.empty(len(market.time_ms)), np.zeros(len(market.time_ms))
-    mark_account(ground, trades, start_wallet, equity, held)
+    mark_account(market, contract, terms, trades, start_wallet, equity, held)
     return WalkForward(
         procedure, ground, start_wallet, firsts, starts_ms[:-1], choices, stretches, trades, equity, held
     )

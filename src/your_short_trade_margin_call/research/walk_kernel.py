@@ -9,12 +9,18 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from your_short_trade_margin_call.research.account_kernel import begin, has_limits_set, limited, record_trade, remember
-from your_short_trade_margin_call.research.ground_kernel import Record
+from your_short_trade_margin_call.research.account_kernel import (
+    begin_account,
+    has_limits_set,
+    limited,
+    record_trade,
+    remember,
+    tally_of,
+)
+from your_short_trade_margin_call.research.ground_kernel import Ground, Record
 from your_short_trade_margin_call.research.hold_kernel import Opened, hold
-from your_short_trade_margin_call.research.path_kernel import Field
 from your_short_trade_margin_call.rules import costs, entry, luck, position
-from your_short_trade_margin_call.rules.entry import ALLOWED, Tally
+from your_short_trade_margin_call.rules.entry import ALLOWED
 from your_short_trade_margin_call.rules.jit import jit, jit_inline
 from your_short_trade_margin_call.rules.market_arrays import MarketArrays
 from your_short_trade_margin_call.rules.signal import Levels, is_failed_peak, levels_before
@@ -60,12 +66,14 @@ def may_look_back(market: MarketArrays, i: int, lookback: int) -> bool:
 
 
 @jit
-def trade_after(field: Field, trial: Trial, i: int, levels: Levels, account: Record, row: NDArray[np.float64]) -> int:
+def trade_after(
+    market: MarketArrays, ground: Ground, contract: Contract, terms: Terms, trial: Trial, i: int, levels: Levels,
+    account: Record, row: NDArray[np.float64],
+) -> int:  # fmt: skip
     """Sell at the opening after candle `i`, and hold. Returns the candle of the exit, or NOT_ENTERED.
 
     `row` is filled with the trade, a row of TRADE_COLUMNS.
     """
-    market, contract, terms = field.market, field.contract, field.terms
     first, wallet = i + 1, account.wallet
     entry_ms, mid = market.time_ms[first], market.open[first]
     plan = entry.plan_entry(contract, terms, trial.risk_fraction, wallet, mid)
@@ -77,37 +85,40 @@ def trade_after(field: Field, trial: Trial, i: int, levels: Levels, account: Rec
     ticks = costs.sell_fill(mid, terms.spread_bps, slippage)
     fee = costs.fee(contract, plan.size.lots, ticks, terms.taker_fee_rate)
     target = position.choose_target(terms, trial, levels, ticks)
-    opened = Opened(first, entry_ms, plan.size.lots, ticks, plan.size.leverage, fee, target)
-    tally = Tally(account.day, account.day_start_wallet, account.peak_wallet, account.cooldown_from_ms)
-    held = hold(market, field.ground, contract, terms, trial, opened, wallet - fee, tally)
-    record_trade(row, held, held.wallet - wallet)
+    short = Opened(first, plan.size.lots, ticks, plan.size.leverage, fee, target)
+    held = hold(
+        market, ground, contract, terms, trial.stop_loss_pct, trial.max_hold_ms, short, wallet - fee, tally_of(account)
+    )
+    record_trade(row, short, held, held.wallet - wallet)
     closed_ms = market.time_ms[held.exit_index] + market.candle_ms
     remember(account, held.wallet, entry.after_trade(held.tally, held.wallet, held.wallet - wallet, closed_ms))
     return held.exit_index
 
 
 @jit
-def _trade_signal(field: Field, trial: Trial, i: int, account: Record, row: NDArray[np.float64]) -> int:
+def _trade_signal(
+    market: MarketArrays, ground: Ground, contract: Contract, terms: Terms, trial: Trial, i: int, account: Record,
+    row: NDArray[np.float64],
+) -> int:  # fmt: skip
     """Trade candle `i` where it is a signal; returns the candle of the exit, or NOT_ENTERED."""
-    market = field.market
     if market.close[i] >= market.open[i] or not may_look_back(market, i, trial.lookback):
         return NOT_ENTERED
     levels = levels_before(market.high, market.low, i, trial.lookback)
     if not is_failed_peak(market.open[i], market.high[i], market.close[i], levels.highest_high):
         return NOT_ENTERED
-    return trade_after(field, trial, i, levels, account, row)
+    return trade_after(market, ground, contract, terms, trial, i, levels, account, row)
 
 
 @jit
 def walk(
-    field: Field, stretches: NDArray[np.void], start_wallet: float, accounts: NDArray[np.void],
-    trades: NDArray[np.float64],
+    market: MarketArrays, ground: Ground, contract: Contract, terms: Terms, stretches: NDArray[np.void],
+    start_wallet: float, accounts: NDArray[np.void], trades: NDArray[np.float64],
 ) -> int:  # fmt: skip
     """Walk the stretches with one account; returns how many trades it made, rows of TRADE_COLUMNS.
 
     `accounts` is room for one, `trades` for one a candle. What is open at the end is bought back there.
     """
-    begin(accounts, start_wallet)
+    begin_account(accounts[0], start_wallet)
     count = 0
     i = 0
     for s in range(len(stretches)):
@@ -115,7 +126,7 @@ def walk(
         trial = trial_of(stretch)
         i = max(i, stretch.first)
         while stretch.may_enter and i < stretch.end:
-            last = _trade_signal(field, trial, i, accounts[0], trades[count])
+            last = _trade_signal(market, ground, contract, terms, trial, i, accounts[0], trades[count])
             if last == NOT_ENTERED:
                 i += 1
             else:
@@ -150,7 +161,8 @@ def mark_trade(
 
 @jit
 def mark_account(
-    field: Field, trades: NDArray[np.float64], start_wallet: float, equity: NDArray[np.float64],
+    market: MarketArrays, contract: Contract, terms: Terms, trades: NDArray[np.float64], start_wallet: float,
+    equity: NDArray[np.float64],
     held: NDArray[np.float64],
 ) -> None:  # fmt: skip
     """Equity at every candle close, the open position marked and its exit cost charged.
@@ -162,7 +174,7 @@ def mark_account(
         first, last = int(trades[k, 0]), int(trades[k, 1])
         for j in range(flat_from, first):
             equity[j] = wallet
-        mark_trade(field.market, field.contract, field.terms, trades[k], wallet, equity)
+        mark_trade(market, contract, terms, trades[k], wallet, equity)
         for j in range(first, last + 1):
             held[j] = 1.0
         wallet = trades[k, 15]

@@ -15,7 +15,7 @@ TARGET_FILLED = 3
 
 
 @jit_inline
-def reaches_target(low: float, target: int, fill_on_touch: bool) -> bool:
+def reaches_target(low: float, target: float, fill_on_touch: bool) -> bool:
     """Whether a resting buy at `target` fills: the candle trades through it (or touches it, as an option)."""
     return low < target or (fill_on_touch and low <= target)
 

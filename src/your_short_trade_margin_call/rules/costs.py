@@ -8,19 +8,19 @@ from your_short_trade_margin_call.rules.terms import Contract
 
 
 @jit_inline
-def notional(contract: Contract, lots: int, ticks: float) -> float:
+def notional(contract: Contract, lots: float, ticks: float) -> float:
     """Quantity times price, in USDT."""
     return (lots * contract.lot_size) * (ticks * contract.tick_size)
 
 
 @jit_inline
-def fee(contract: Contract, lots: int, ticks: float, rate: float) -> float:
+def fee(contract: Contract, lots: float, ticks: float, rate: float) -> float:
     """Fee of a fill: notional at the fill price times the rate."""
     return notional(contract, lots, ticks) * rate
 
 
 @jit_inline
-def funding_received(contract: Contract, lots: int, mark_ticks: float, rate: float) -> float:
+def funding_received(contract: Contract, lots: float, mark_ticks: float, rate: float) -> float:
     """What a short of `lots` receives at a settlement; negative when it pays (a negative rate)."""
     return notional(contract, lots, mark_ticks) * rate
 

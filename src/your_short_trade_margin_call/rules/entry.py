@@ -7,9 +7,8 @@ from typing import NamedTuple
 
 from your_short_trade_margin_call.domain.words import BlockReason
 from your_short_trade_margin_call.rules.costs import notional
-from your_short_trade_margin_call.rules.grid import floor_step
 from your_short_trade_margin_call.rules.jit import jit, jit_inline
-from your_short_trade_margin_call.rules.sizing import LotPrice, Size, largest_size
+from your_short_trade_margin_call.rules.sizing import Size, largest_size
 from your_short_trade_margin_call.rules.terms import Contract, Terms
 
 ALLOWED = -1
@@ -92,15 +91,3 @@ def plan_entry(contract: Contract, terms: Terms, risk_fraction: float, available
     if available <= DUST_USDT:
         return Plan(_INSUFFICIENT, Size(0, terms.leverage, False, False))
     return _judged(contract, largest_size(contract, terms, budget, mid_ticks), mid_ticks)
-
-
-@jit_inline
-def plan_entry_by_lot(
-    contract: Contract, terms: Terms, risk_fraction: float, available: float, mid_ticks: float, lot: LotPrice
-) -> Plan:
-    """As `plan_entry`, bit for bit, for many balances at one mid: the price of a lot there is known."""
-    affordable = available * min(risk_fraction, terms.max_available_frac) / lot.cost_usdt
-    if available <= DUST_USDT or not affordable <= lot.only_money:
-        return plan_entry(contract, terms, risk_fraction, available, mid_ticks)
-    size = Size(floor_step(affordable), lot.leverage, lot.leverage < terms.leverage, False)
-    return _judged(contract, size, mid_ticks)

@@ -6,8 +6,6 @@ Inside the rules a price is a number of ticks and a quantity a number of lots. W
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -23,10 +21,9 @@ def snap(steps: float) -> float:
 
     Above some millions of steps a float cannot resolve 1e-9; there, four units in the last place count.
     """
-    nearest = math.floor(steps + 0.5)
-    if abs(steps - nearest) <= max(STEP_TOLERANCE, 8.9e-16 * abs(steps)):
-        return nearest
-    return steps
+    nearest = np.floor(steps + 0.5)
+    is_near = abs(steps - nearest) <= max(STEP_TOLERANCE, 8.9e-16 * abs(steps))
+    return float(nearest) if is_near else steps
 
 
 @jit
@@ -37,12 +34,18 @@ def snap_prices(prices: NDArray[np.float64], step: float, steps: NDArray[np.floa
 
 
 @jit_inline
+def whole_steps(steps: float) -> float:
+    """The whole step at or below `steps`, as a float: sizes of many accounts are reckoned in one vector."""
+    return float(np.floor(snap(steps)))
+
+
+@jit_inline
 def floor_step(steps: float) -> int:
     """The whole step at or below `steps`."""
-    return int(math.floor(snap(steps)))  # noqa: RUF046  # compiled, floor is a float
+    return int(whole_steps(steps))
 
 
 @jit_inline
 def ceil_step(steps: float) -> int:
     """The whole step at or above `steps`."""
-    return int(math.ceil(snap(steps)))  # noqa: RUF046  # compiled, ceil is a float
+    return int(np.ceil(snap(steps)))

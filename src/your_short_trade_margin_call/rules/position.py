@@ -11,7 +11,7 @@ from typing import NamedTuple
 from your_short_trade_margin_call.domain.words import ExitReason, ExitType, TargetSource
 from your_short_trade_margin_call.rules import margin
 from your_short_trade_margin_call.rules.costs import notional
-from your_short_trade_margin_call.rules.grid import STEP_TOLERANCE, floor_step
+from your_short_trade_margin_call.rules.grid import STEP_TOLERANCE, floor_step, whole_steps
 from your_short_trade_margin_call.rules.jit import jit, jit_inline
 from your_short_trade_margin_call.rules.signal import Levels
 from your_short_trade_margin_call.rules.terms import NO_PRICE, Contract, Terms, Trial
@@ -56,6 +56,12 @@ def average_entry(lots: float, ticks: float, more_lots: float, more_ticks: float
     return (lots * ticks + more_lots * more_ticks) / (lots + more_lots)
 
 
+@jit_inline
+def take_profit_ticks(entry: float, take_profit_pct: float) -> float:
+    """The take-profit price below an entry, in ticks."""
+    return whole_steps(entry * (1.0 - take_profit_pct))
+
+
 @jit
 def choose_target(terms: Terms, trial: Trial, levels: Levels, entry: float) -> Target:
     """The level named by the exit type if it is far enough below the entry, else the take-profit price."""
@@ -68,12 +74,12 @@ def choose_target(terms: Terms, trial: Trial, levels: Levels, entry: float) -> T
         level = (levels.highest_low + levels.lowest_high) / 2.0
     if level <= entry * (1.0 - terms.min_take_profit_pct) + STEP_TOLERANCE:
         return Target(floor_step(level), _FROM_LEVEL)
-    return Target(floor_step(entry * (1.0 - trial.take_profit_pct)), _FROM_TAKE_PROFIT)
+    return Target(int(take_profit_ticks(entry, trial.take_profit_pct)), _FROM_TAKE_PROFIT)
 
 
 @jit_inline
 def position_margin(
-    contract: Contract, terms: Terms, lots: int, entry: float, leverage: float, extra_margin: float
+    contract: Contract, terms: Terms, lots: float, entry: float, leverage: float, extra_margin: float
 ) -> float:
     """Initial margin with its close-fee reserve, plus what was added (negative: what funding took)."""
     quantity = lots * contract.lot_size
@@ -120,13 +126,13 @@ def margin_taken_by_funding(wallet: float, locked_margin: float, received: float
 
 
 @jit_inline
-def unrealized_pnl(contract: Contract, lots: int, entry: float, price_ticks: float) -> float:
+def unrealized_pnl(contract: Contract, lots: float, entry: float, price_ticks: float) -> float:
     """Profit of a short if it were bought back at a price without costs."""
     return notional(contract, lots, entry) - notional(contract, lots, price_ticks)
 
 
 @jit_inline
-def close_at(contract: Contract, lots: int, entry: float, exit_ticks: float, fee_rate: float) -> Closing:
+def close_at(contract: Contract, lots: float, entry: float, exit_ticks: float, fee_rate: float) -> Closing:
     """Buying `lots` back at `exit_ticks`."""
     price_pnl = unrealized_pnl(contract, lots, entry, exit_ticks)
     paid = notional(contract, lots, exit_ticks) * fee_rate

@@ -10,7 +10,14 @@ from your_short_trade_margin_call.rules.costs import notional
 from your_short_trade_margin_call.rules.grid import floor_step
 from your_short_trade_margin_call.rules.jit import jit, jit_inline
 from your_short_trade_margin_call.rules.margin import order_cost
-from your_short_trade_margin_call.rules.terms import TIER_LIMIT, TIER_MAX_LEVERAGE, Contract, Terms
+from your_short_trade_margin_call.rules.terms import (
+    TIER_DEDUCTION,
+    TIER_LIMIT,
+    TIER_MAX_LEVERAGE,
+    TIER_MMR,
+    Contract,
+    Terms,
+)
 
 _NO_CAP = cast(int, np.int64(1 << 60))
 
@@ -25,11 +32,19 @@ class Size(NamedTuple):
 
 
 class LotPrice(NamedTuple):
-    """What one lot costs at a mid in the lowest tier, and up to how many lots nothing but the money decides."""
+    """What one lot costs at a mid in the lowest tier, and up to how many affordable lots that is all there is to know.
+
+    A budget that affords no more than `most_affordable` buys the whole lots of it, or the order limit.
+    """
 
     cost_usdt: float
-    only_money: float
-    leverage: float
+    most_affordable: float
+
+
+@jit_inline
+def affordable_lots(available: float, share: float, lot_cost_usdt: float) -> float:
+    """How many lots a share of the available balance pays for, not rounded."""
+    return available * share / lot_cost_usdt
 
 
 @jit
@@ -94,14 +109,33 @@ def leverage_never_rises(contract: Contract) -> bool:
 
 
 @jit
-def lot_price(contract: Contract, terms: Terms, mid_ticks: float) -> LotPrice:
-    """The price of one lot at the reference mid, for a contract whose leverage never rises.
+def tiers_are_usual(contract: Contract) -> bool:
+    """Whether leverage never rises from tier to tier, maintenance never falls, and deductions stay within it, from 0.
 
-    A size of at most `only_money` lots is `floor(budget / cost)`: it lies in the lowest tier and below the order
-    limit, and a higher tier, with the same leverage or less, affords no more.
+    So it is on every exchange. Then no short is liquidated below the price of its tier without the deduction.
+    """
+    tiers = contract.tiers
+    usual: bool = leverage_never_rises(contract) and tiers[0, TIER_DEDUCTION] == 0.0
+    for tier in range(len(tiers)):
+        deduction = tiers[tier, TIER_DEDUCTION]
+        usual = usual and 0.0 <= deduction <= tiers[tier, TIER_MMR] * tiers[tier, TIER_LIMIT]
+        usual = usual and (tier == 0 or tiers[tier, TIER_MMR] >= tiers[tier - 1, TIER_MMR])
+    return usual
+
+
+@jit
+def lot_price(contract: Contract, terms: Terms, mid_ticks: float) -> LotPrice:
+    """The price of one lot at the reference mid, for usual tiers.
+
+    It is the same in all tiers that allow the leverage of the lowest; a higher one affords no more. Where these reach
+    beyond the order limit, that limit is what bounds a richer budget.
     """
     mid = mid_ticks * contract.tick_size
     leverage = lowest_tier_leverage(contract, terms)
     cost = order_cost(mid, contract.lot_size, leverage, terms.taker_fee_rate)
-    allowed = contract.tiers[0, TIER_LIMIT] / (mid * contract.lot_size)
-    return LotPrice(cost, min(allowed, 1e15, float(contract.max_lots)), leverage)
+    allowed = 0.0
+    for tier in range(len(contract.tiers)):
+        if min(terms.leverage, contract.max_leverage, contract.tiers[tier, TIER_MAX_LEVERAGE]) == leverage:
+            allowed = contract.tiers[tier, TIER_LIMIT] / (mid * contract.lot_size) * (1.0 - 1e-9)
+    most = 1e15 if allowed >= contract.max_lots + 1.0 else allowed
+    return LotPrice(cost, most)
