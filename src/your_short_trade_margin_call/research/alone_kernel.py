@@ -7,7 +7,6 @@ from numpy.typing import NDArray
 
 from your_short_trade_margin_call.domain.words import BlockReason
 from your_short_trade_margin_call.research.account_kernel import (
-    begin_account,
     book,
     has_limits_set,
     limited,
@@ -15,7 +14,6 @@ from your_short_trade_margin_call.research.account_kernel import (
     remember,
     tally_of,
 )
-from your_short_trade_margin_call.research.curve_kernel import trace_equity
 from your_short_trade_margin_call.research.ground_kernel import BEFORE_GAP, REJECTED, Ground, Record
 from your_short_trade_margin_call.research.hold_kernel import Opened, hold
 from your_short_trade_margin_call.rules import costs, entry, position
@@ -110,29 +108,3 @@ def go_alone(
         )
         account.place = place[ground.next_peak[held.exit_index]]
     summary.final_balance = account.wallet
-
-
-@jit
-def trace_trials(
-    market: MarketArrays, ground: Ground, contract: Contract, terms: Terms, rows: NDArray[np.void],
-    place: NDArray[np.int32], risk_fractions: NDArray[np.float64], paths: NDArray[np.void], start_wallet: float,
-    account: NDArray[np.void], summary: NDArray[np.void], blocked: NDArray[np.int64], trades: NDArray[np.float64],
-    equity: NDArray[np.float64], curves: NDArray[np.float64],
-) -> None:  # fmt: skip
-    """Run trials one by one, with drawdown and Sharpe into their rows of `curves`.
-
-    `trades` has the room for all signals; it and `equity` (when it has the room) hold those of the last trial.
-    """
-    for k in range(len(paths)):
-        path = paths[k]
-        trial = Trial(0, path.exit_type, risk_fractions[k], path.take_profit_pct, path.stop_loss_pct, path.max_hold_ms)
-        begin_account(account[0], start_wallet)
-        go_alone(
-            market, ground, contract, terms, trial, rows[path.row], place[path.row], account[0], path.count,
-            summary[k], blocked[k], trades,
-        )  # fmt: skip
-        done = summary[k].wins + summary[k].losses
-        curves[k, 0], curves[k, 1] = trace_equity(
-            market.close, market.mark_close, market.funding_first, market.funding_rate, contract, trades, done,
-            start_wallet, equity,
-        )  # fmt: skip

@@ -199,7 +199,7 @@ def price_peaks(
         lot = lot_price(contract, terms, mid)
         peak.lot_cost = lot.cost_usdt
         peak.most_affordable = lot.most_affordable if are_usual else -1.0
-        worth = costs.notional(contract, 1.0, _least_liquidation(contract, terms, peak.entry, 0))
+        worth = costs.notional(contract, 1.0, _least_liquidation(contract, terms, float(peak.entry), 0))
         peak.lowest_tier_lots = contract.tiers[0, TIER_LIMIT] / max(worth, 1e-300) * (1.0 - _ROUNDING)
 
 

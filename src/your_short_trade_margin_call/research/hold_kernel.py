@@ -96,9 +96,9 @@ def hold(
         if event != candle_path.NOTHING:
             break
         until = first_at_or_below(
-            ground.lows, n, j + 1, min(too_long, _next_settled(market, ground, j)), short.target.ticks
+            ground.lows, n, j + 1, min(too_long, _next_settled(market, ground, j)), float(short.target.ticks)
         )
-        j = first_at_or_below(ground.worst, n, j + 1, until, -min(guards.stop, guards.liquidation))
+        j = first_at_or_below(ground.worst, n, j + 1, until, -float(min(guards.stop, guards.liquidation)))
     return _left(market, contract, terms, short, guards, min(j, n - 1), event, extra, funding, wallet, tally)
 
 

@@ -16,12 +16,11 @@ import numpy as np
 
 from your_short_trade_margin_call.domain.words import BlockReason
 from your_short_trade_margin_call.research.account_kernel import ACCOUNT, N_TRADE_COLUMNS, SUMMARY
-from your_short_trade_margin_call.research.alone_kernel import trace_trials
 from your_short_trade_margin_call.research.ground_kernel import Signals
-from your_short_trade_margin_call.research.path_kernel import PATH
+from your_short_trade_margin_call.research.path_kernel import ALL, PATH
 from your_short_trade_margin_call.research.purse_kernel import LANES, PURSE, STEP
 from your_short_trade_margin_call.research.survey import Field, signals_of
-from your_short_trade_margin_call.research.sweep_kernel import run_paths
+from your_short_trade_margin_call.research.sweep_kernel import IDLE, run_paths
 from your_short_trade_margin_call.research.trials import Trials
 
 if TYPE_CHECKING:
@@ -170,17 +169,25 @@ def _run(
     chunk: Chunk, stop: NDArray[np.bool_],
 ) -> int:  # fmt: skip
     """Run some paths of a chunk; returns how many trials they are."""
-    risk_fractions = np.array(trials.risk_fraction, dtype=np.float64)
+    risk_fractions, nothing = np.array(trials.risk_fraction, dtype=np.float64), np.zeros((0, 0))
+    n_steps = min(_STEPS, 1 + len(field.ground.peaks) // 8)
     run_paths(
-        *field, signals, risk_fractions, *memory, paths, start_wallet, np.empty(LANES, dtype=np.int64),
-        np.empty(_STEPS, dtype=STEP), np.empty(len(risk_fractions), dtype=PURSE), np.empty(1, dtype=ACCOUNT),
-        chunk.summary, chunk.blocked, np.zeros((0, 0)), stop,
+        *field, signals, risk_fractions, *memory, paths, start_wallet, np.full(LANES, IDLE),
+        np.empty(n_steps, dtype=STEP), _purses(len(risk_fractions)), np.empty(1, dtype=ACCOUNT),
+        chunk.summary, chunk.blocked, nothing, np.zeros(0), nothing, stop,
     )  # fmt: skip
     rows = (paths["first_trial"][:, None] + paths["step"][:, None] * np.arange(len(risk_fractions))).ravel()
     blocked = chunk.blocked[rows]
     _count_open(chunk.summary[rows], blocked, np.repeat(paths["count"], len(risk_fractions)))
     chunk.blocked[rows] = blocked
     return len(paths) * len(risk_fractions)
+
+
+def _purses(count: int) -> NDArray[np.void]:
+    """Purses whose lanes wait for a path: they stand behind every signal."""
+    purses = np.zeros(count, dtype=PURSE)
+    purses["place"] = np.inf
+    return purses
 
 
 def _paths(trials: Trials, places: Integers, signals: Signals) -> NDArray[np.void]:
@@ -195,6 +202,7 @@ def _paths(trials: Trials, places: Integers, signals: Signals) -> NDArray[np.voi
     paths["stop_loss_pct"] = np.array([nan if one is None else one for one in trials.stop_loss_pct])[stop_loss]
     paths["max_hold_ms"] = np.array([one or 0 for one in trials.max_hold_ms])[max_hold]
     n_levels = n_rows * len(trials.exit_type)
+    paths["only"] = ALL
     paths["count"] = signals.place[row, -1]
     paths["at_level"] = row * len(trials.exit_type) + exit_type
     paths["at_trouble"] = n_levels + 2 * stop_loss
@@ -238,9 +246,12 @@ def trace(field: Field, trials: Trials, numbers: Integers, start_wallet: float, 
         np.zeros((len(field.ground.peaks), N_TRADE_COLUMNS)),
         np.zeros(len(field.market.time_ms) if keep_equity else 0),
     )
-    trace_trials(
-        *field, *signals, np.array(trials.risk_fraction)[risk], paths, start_wallet, np.empty(1, dtype=ACCOUNT),
-        made.summary, made.blocked, made.trades, made.equity, made.curves,
+    paths["only"] = risk
+    risk_fractions = np.array(trials.risk_fraction, dtype=np.float64)
+    run_paths(
+        *field, signals, risk_fractions, *_memory(field, paths), paths, start_wallet, np.full(LANES, IDLE),
+        np.empty(1, dtype=STEP), _purses(len(risk_fractions)), np.empty(1, dtype=ACCOUNT), made.summary,
+        made.blocked, made.trades, made.equity, made.curves, np.zeros(1, dtype=np.bool_),
     )  # fmt: skip
     _count_open(made.summary, made.blocked, paths["count"])
     return made
