@@ -84,9 +84,10 @@ def _lay_steps(
 ) -> None:  # fmt: skip
     """The next steps of every lane. A path ends with one from where all go alone: nothing is left but to write down."""
     for k in range(len(steps)):
-        step = steps[k]
-        step.is_settled = 0
-        for lane in range(LANES):
+        steps[k].is_settled = 0
+    for lane in range(LANES):
+        for k in range(len(steps)):
+            step = steps[k]
             step.at[lane] = step.first_settlement[lane] = step.last_settlement[lane] = IDLE
             if on[lane] != IDLE:
                 path = paths[on[lane]]
