@@ -133,7 +133,6 @@ def program(version: Version = False, help: Help = False) -> None:
 
 @app.command(
     epilog=examples(
-        "shortest-peak run",
         "shortest-peak run BTCUSDT --no-trade",
         "shortest-peak run SOLUSDT --candles sol.parquet --speed 5000",
     )
