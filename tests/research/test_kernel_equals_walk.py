@@ -104,6 +104,23 @@ def test_trials_that_part_meet_again() -> None:
     assert seen["margin_call"] + seen["liquidation"] > 100
 
 
+@pytest.mark.parametrize("balance", [3e5, 3e6, 3e7])
+def test_sizes_above_the_lowest_tier(balance: float) -> None:
+    """Rich accounts: sizes of every tier, many at the order limit, some of them stopped."""
+    grid = ParameterGrid(highest_high_lookback=(3, 8), stop_loss_pct=(None, 0.01))
+    seen: Counter[str] = Counter()
+    capped = 0
+    for seed in range(5_200, 5_212):
+        world = random_world(seed, 300, starting_balance=balance, daily_loss=None, max_drawdown=None, cooldown=None)
+        seen += assert_equals_walk(world, grid, every=7)
+        market, contract, terms, trials = parts_of(world, grid)
+        field = make_field(market, contract, terms, min(trials.highest_high_lookback))
+        (chunk,) = run_trials(field, trials, balance)
+        capped += int(chunk.summary["quantity_clamped"].sum())
+    assert capped > 500
+    assert seen["margin_call"] + seen["liquidation"] + seen["stop_loss"] > 50
+
+
 # ---- corners ----------------------------------------------------------------------------------------
 
 
