@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from benchmarks.markets import BenchMarket, bench_candles
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -104,21 +105,22 @@ def test_trials_that_part_meet_again() -> None:
     assert seen["margin_call"] + seen["liquidation"] > 100
 
 
-@pytest.mark.parametrize("balance", [3e5, 3e6, 3e7])
-def test_sizes_above_the_lowest_tier(balance: float) -> None:
-    """Rich accounts: sizes of every tier, many at the order limit, some of them stopped."""
-    grid = ParameterGrid(highest_high_lookback=(3, 8), stop_loss_pct=(None, 0.01))
-    seen: Counter[str] = Counter()
-    capped = 0
-    for seed in range(5_200, 5_212):
-        world = random_world(seed, 300, starting_balance=balance, daily_loss=None, max_drawdown=None, cooldown=None)
-        seen += assert_equals_walk(world, grid, every=7)
-        market, contract, terms, trials = parts_of(world, grid)
-        field = make_field(market, contract, terms, min(trials.highest_high_lookback))
-        (chunk,) = run_trials(field, trials, balance)
-        capped += int(chunk.summary["quantity_clamped"].sum())
-    assert capped > 500
-    assert seen["margin_call"] + seen["liquidation"] + seen["stop_loss"] > 50
+@pytest.mark.parametrize("balance", [2e5, 6e5, 3e6])
+@pytest.mark.parametrize("leverage", [10.0, 60.0])
+def test_sizes_above_the_lowest_tier(balance: float, leverage: float) -> None:
+    """Rich accounts on a pair with many tiers: sizes beyond the lowest, at the order limit, with less leverage."""
+    settings = Settings(starting_balance=balance, leverage=leverage)
+    instrument = find_instrument("BTCUSDT")
+    world = World(0, bench_candles(BenchMarket(), 26_000), instrument, settings, random_world(1).params)
+    grid = ParameterGrid(highest_high_lookback=(20, 60), stop_loss_pct=(None, 0.03))
+    assert_equals_walk(world, grid, every=7)
+    market, contract, terms, trials = parts_of(world, grid)
+    made = trace(make_field(market, contract, terms, 20), trials, np.array([0]), balance)
+    trades = made.trades[made.trades[:, TRADE_COLUMNS.index("lots")] > 0]
+    columns = (trades[:, TRADE_COLUMNS.index(name)] for name in ("lots", "entry_ticks"))
+    worth = np.prod(list(columns), axis=0) * contract.lot_size * contract.tick_size
+    assert (worth > 1.1 * contract.tiers[0, 0]).sum() > 20
+    assert balance < 1e6 or made.summary["quantity_clamped"][0] > 20
 
 
 # ---- corners ----------------------------------------------------------------------------------------
