@@ -19,9 +19,13 @@ from tests.twin.slow_backtest import (
     slow_backtest,
 )
 from tests.worlds import World, random_world
+from your_short_trade_margin_call.domain.instrument import Instrument
+from your_short_trade_margin_call.domain.params import StrategyParams
+from your_short_trade_margin_call.market.candles import Candles
 from your_short_trade_margin_call.research.backtest_engine import BacktestEngine, BacktestResult
 from your_short_trade_margin_call.rules import luck
 from your_short_trade_margin_call.rules.terms import luck_key
+from your_short_trade_margin_call.settings import Settings
 
 WORLDS = 150
 SEEN: Counter[str] = Counter()
@@ -52,52 +56,70 @@ def twin_candles(source: Any) -> list[TwinCandle]:
     return [TwinCandle(ts, *(dec(x) for x in prices)) for ts, *prices in rows]
 
 
-def twin_of(world: World) -> TwinResult:
-    instrument, s, p = world.instrument, world.settings, world.params
+def twin_params(p: StrategyParams) -> TwinParams:
+    return TwinParams(
+        p.highest_high_lookback,
+        str(p.exit_type),
+        dec(p.risk_fraction),
+        dec(p.take_profit_pct),
+        dec(p.stop_loss_pct),
+        p.max_hold_ms,
+    )
+
+
+def twin_instrument(instrument: Instrument) -> TwinInstrument:
     tiers = [
         TwinTier(dec(t.limit_usdt), dec(t.maintenance_margin_rate), dec(t.max_leverage), dec(t.deduction_usdt))
         for t in instrument.tiers
     ]
-    candles = world.candles
+    return TwinInstrument(
+        instrument.tick_size,
+        instrument.qty_step,
+        instrument.min_order_qty,
+        instrument.max_market_order_qty,
+        dec(instrument.min_notional_usdt),
+        dec(instrument.max_leverage),
+        tuple(tiers),
+    )
+
+
+def twin_settings(s: Settings) -> TwinSettings:
+    return TwinSettings(
+        starting_balance=dec(s.starting_balance),
+        leverage=dec(s.leverage),
+        max_available_frac=dec(s.max_available_frac),
+        spread_bps=dec(s.spread_bps),
+        taker_fee_rate=dec(s.taker_fee_rate),
+        maker_fee_rate=dec(s.maker_fee_rate),
+        min_take_profit_pct=dec(s.min_take_profit_pct),
+        margin_call_at=dec(s.margin_call_at),
+        fill_on_touch=s.fill_on_touch,
+        daily_loss=dec(s.daily_loss),
+        max_drawdown=dec(s.max_drawdown),
+        cooldown_ms=s.cooldown or 0,
+    )
+
+
+def twin_extras(candles: Candles) -> dict[str, Any]:
+    """What came with the candles: funding, mark prices, minutes."""
+    funding = candles.funding
+    return {
+        "funding": []
+        if funding is None
+        else list(zip(funding.time_ms.tolist(), map(dec, funding.rate.tolist()), strict=True)),
+        "mark": None if candles.mark is None else {c.ts: c for c in twin_candles(candles.mark)},
+        "minutes": None if candles.minutes is None else {c.ts: c for c in twin_candles(candles.minutes)},
+    }
+
+
+def twin_of(world: World) -> TwinResult:
     return slow_backtest(
-        twin_candles(candles),
-        TwinInstrument(
-            instrument.tick_size,
-            instrument.qty_step,
-            instrument.min_order_qty,
-            instrument.max_market_order_qty,
-            dec(instrument.min_notional_usdt),
-            dec(instrument.max_leverage),
-            tuple(tiers),
-        ),
-        TwinSettings(
-            starting_balance=dec(s.starting_balance),
-            leverage=dec(s.leverage),
-            max_available_frac=dec(s.max_available_frac),
-            spread_bps=dec(s.spread_bps),
-            taker_fee_rate=dec(s.taker_fee_rate),
-            maker_fee_rate=dec(s.maker_fee_rate),
-            min_take_profit_pct=dec(s.min_take_profit_pct),
-            margin_call_at=dec(s.margin_call_at),
-            fill_on_touch=s.fill_on_touch,
-            daily_loss=dec(s.daily_loss),
-            max_drawdown=dec(s.max_drawdown),
-            cooldown_ms=s.cooldown or 0,
-        ),
-        TwinParams(
-            p.highest_high_lookback,
-            str(p.exit_type),
-            dec(p.risk_fraction),
-            dec(p.take_profit_pct),
-            dec(p.stop_loss_pct),
-            p.max_hold_ms,
-        ),
+        twin_candles(world.candles),
+        twin_instrument(world.instrument),
+        twin_settings(world.settings),
+        twin_params(world.params),
         HashedLuck(world),
-        funding=[]
-        if candles.funding is None
-        else list(zip(candles.funding.time_ms.tolist(), map(dec, candles.funding.rate.tolist()), strict=True)),
-        mark=None if candles.mark is None else {c.ts: c for c in twin_candles(candles.mark)},
-        minutes=None if candles.minutes is None else {c.ts: c for c in twin_candles(candles.minutes)},
+        **twin_extras(world.candles),
     )
 
 

@@ -6,8 +6,10 @@ import os
 from multiprocessing.connection import Connection
 from pathlib import Path
 
+from your_short_trade_margin_call.adapters.storage import looks as looks_module
 from your_short_trade_margin_call.adapters.storage.artefacts import save_best_params
 from your_short_trade_margin_call.adapters.storage.journal import SqliteJournal
+from your_short_trade_margin_call.adapters.storage.looks import Look, Looks
 from your_short_trade_margin_call.adapters.storage.optimization_queue import OptimizationQueue, Owner
 from your_short_trade_margin_call.paths import Paths
 
@@ -63,3 +65,21 @@ def save_often(root: Path, market: str, rounds: int) -> None:
     """Save best parameters again and again."""
     for seed in range(rounds):
         save_best_params(Paths(root), a_document(market=market, seed=seed))
+
+
+def look_often(path: Path, name: str, rounds: int) -> None:
+    """Look at a procedure of one's own and at one that everybody looks at, again and again."""
+    looks = Looks(path)
+    for k in range(rounds):
+        looks.remember(Look(f"{name}-{k}", "BTCUSDT", "bybit", 0, 1, 2))
+        looks.remember(Look("shared", "BTCUSDT", "bybit", 0, 1, 2))
+
+
+def look_and_die(path: Path) -> None:
+    """Look, and end where the file has been read and is about to be written."""
+
+    def die(*_: object) -> None:
+        os._exit(9)
+
+    looks_module.write_json = die
+    Looks(path).remember(Look("b", "BTCUSDT", "bybit", 0, 1, 2))

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from your_short_trade_margin_call.domain.words import ExitReason
 from your_short_trade_margin_call.research.account_kernel import ACCOUNT, N_TRADE_COLUMNS, TRADE_COLUMNS
 from your_short_trade_margin_call.research.chance_kernel import chance_shorts
 from your_short_trade_margin_call.research.seeds import generator
@@ -26,7 +27,9 @@ ACCOUNTS = 64
 """How many accounts short at random. Their mean wobbles by an eighth of what one of them does."""
 MOST_SCALE = 5.0
 """Chance shorts that were hardly ever in the market are not blown up beyond this."""
-_ENTRY_INDEX, _EXIT_INDEX = (TRADE_COLUMNS.index(name) for name in ("entry_index", "exit_index"))
+_ENTRY_INDEX, _EXIT_INDEX, _EXIT_REASON = (
+    TRADE_COLUMNS.index(name) for name in ("entry_index", "exit_index", "exit_reason")
+)
 
 
 @dataclass(frozen=True)
@@ -68,12 +71,16 @@ def _keys(accounts: int, seed: int) -> NDArray[np.uint64]:
 
 
 def _hazards(walk: WalkForward) -> Floats:
-    """The chance of an entry at the close of a flat candle, for each fold: the record's own up to its end."""
+    """The chance of an entry at the close of a flat candle, for each fold: the record's own up to its end.
+
+    An entry belongs to the fold of its fill, and what only the end of the data closed is open at that close: whether
+    more candles follow makes no difference.
+    """
     first, last = (walk.trades[:, column].astype(np.int64) for column in (_ENTRY_INDEX, _EXIT_INDEX))
     entered, is_open = np.zeros(len(walk.held)), np.zeros(len(walk.held))
-    entered[first - 1] = 1.0
+    entered[first] = 1.0
     is_open[first] += 1.0
-    is_open[last] -= 1.0
+    is_open[last[walk.trades[:, _EXIT_REASON] != ExitReason.END_OF_DATA.code]] -= 1.0
     flat = 1.0 - np.cumsum(is_open)
     flat[walk.firsts[0] :] *= np.repeat(walk.stretches["may_enter"], np.diff(walk.firsts))
     entries, chances = (np.cumsum(fold_sums(x, walk.firsts)) for x in (entered, flat))

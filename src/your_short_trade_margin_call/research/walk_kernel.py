@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from your_short_trade_margin_call.domain.words import ExitReason
 from your_short_trade_margin_call.research.account_kernel import (
     begin_account,
     has_limits_set,
@@ -27,6 +28,7 @@ from your_short_trade_margin_call.rules.signal import Levels, is_failed_peak, le
 from your_short_trade_margin_call.rules.terms import Contract, Terms, Trial
 
 NOT_ENTERED = -1
+_END_OF_DATA = ExitReason.END_OF_DATA.code
 
 STRETCH = np.dtype(
     [
@@ -148,15 +150,18 @@ def mark_trade(
     market: MarketArrays, contract: Contract, terms: Terms, trade: NDArray[np.float64], wallet: float,
     equity: NDArray[np.float64],
 ) -> None:  # fmt: skip
-    """Equity at the closes of the candles of a trade, from entry to exit; `wallet` is that before it."""
+    """Equity at the closes of the candles of a trade, from entry to exit; `wallet` is that before it.
+
+    A position that only the end of the data closed is still marked there: more candles change nothing of it.
+    """
     first, last, ticks, lots = int(trade[0]), int(trade[1]), trade[2], int(trade[4])
     wallet -= trade[10]
-    for j in range(first, last):
+    equity[last] = trade[15]
+    for j in range(first, last + (trade[14] == _END_OF_DATA)):
         if j > first:
             for k in range(market.funding_first[j], market.funding_first[j + 1]):
                 wallet += costs.funding_received(contract, lots, market.mark_close[j - 1], market.funding_rate[k])
         equity[j] = wallet + marked(contract, terms, lots, ticks, market.close[j])
-    equity[last] = trade[15]
 
 
 @jit
