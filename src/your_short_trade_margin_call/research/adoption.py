@@ -65,7 +65,7 @@ def adoption(
     if champion.params == challenger.params:
         return Adoption(True, "The running parameters have won again.")
     stretches = list(_unseen(market, champion, challenger))
-    if sum(int(market.time_ms[end - 1] - market.time_ms[first]) for first, end in stretches) < LEAST_JUDGED_MS:
+    if sum(end - first for first, end in stretches) * market.candle_ms < LEAST_JUDGED_MS:  # gaps are no candles
         return Adoption(True, "There is less than a day of candles that neither was chosen on.")
     own, new = (
         sum(_pnl_pct(cut(market, *rows), contract, terms, one.params, start_wallet) for rows in stretches)

@@ -135,7 +135,7 @@ def judge(walk: WalkForward, chance: ChanceShorts, alpha: float | None = None, s
         chance=beyond,
         risk=_risk(walk),
     )
-    verdict, reason = _verdict(evidence)
+    verdict, reason = verdict_of(evidence)
     return Evidence(**{**evidence.__dict__, "verdict": verdict, "reason": reason})
 
 
@@ -172,8 +172,8 @@ def _interval(returns: Floats, seed: int) -> tuple[float, float, float]:
 # ---- the rules ---------------------------------------------------------------------------------------
 
 
-def _verdict(evidence: Evidence) -> tuple[Verdict, str]:
-    """The verdict and its reason, in one sentence."""
+def verdict_of(evidence: Evidence) -> tuple[Verdict, str]:
+    """The verdict that the numbers of some evidence make, and its reason in one sentence."""
     e = evidence
     if e.trades < LEAST_TRADES:
         return Verdict.CANNOT_TELL, _too_few_trades(e)
