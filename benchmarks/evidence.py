@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.choosers import CHOOSERS, Chooser, compare
+from benchmarks.choosers import CHOOSERS, Chooser, Compared, compare
 from benchmarks.figure import promises
 from your_short_trade_margin_call import __version__
 from your_short_trade_margin_call.composition.markets import file_pair
@@ -123,15 +123,32 @@ def provenance(found: Sequence[Measured], left_out: Sequence[str] = ()) -> Itera
 
 
 def comparison(found: Sequence[Measured], choosers: Sequence[Chooser] = CHOOSERS) -> Iterator[str]:
-    """The second table."""
+    """The second table, and what follows from it."""
     records = {chooser.name: [one.records[k] for one in found] for k, chooser in enumerate(choosers)}
-    head = ("chosen by", "promised", "delivered", "delivered most in", "trades", "margin calls")
+    head = ("chosen by", "promised", "delivered", "beyond the default", "likely", "trades", "margin calls")
+    compared = compare(records)
     rows = [
-        (one.name, f"{one.promised_pct:+.2f} %", f"{one.delivered_pct:+.3f} %",
-         f"{100 * one.best_frac:.0f} % of {one.folds:,} folds", f"{one.trades:,}", f"{one.margin_calls:,}")
-        for one in compare(records)
+        (one.name, f"{one.promised_pct:+.2f} %", f"{one.delivered_pct:+.3f} %", *_beyond(one, compared[0]),
+         f"{one.trades:,}", f"{one.margin_calls:,}")
+        for one in compared
     ]  # fmt: skip
     yield from markdown(head, rows)
+    yield from ("", conclusion(compared))
+
+
+def _beyond(one: Compared, default: Compared) -> tuple[str, str]:
+    if one is default:
+        return "", ""
+    return f"{one.beyond_pct:+.3f} %", f"{one.low_pct:+.3f} to {one.high_pct:+.3f}"
+
+
+def conclusion(compared: Sequence[Compared]) -> str:
+    """Which ways of choosing delivered more than the default, fold by fold, beyond luck."""
+    folds = f"over {compared[0].folds:,} folds, each paired with the default's"
+    better = [f"*{one.name}*" for one in compared if one.is_better]
+    if better:
+        return f"More than the default, beyond luck, delivered {folds}: {', '.join(better)}."
+    return f"No other way of choosing delivered more than the default beyond luck, {folds}."
 
 
 def measured_part(

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from benchmarks import evidence as table_of_records
-from benchmarks.choosers import CHOOSERS, Chooser, compare
+from benchmarks.choosers import CHOOSERS, Chooser, Compared, by_profit, compare, middle_set
 
 from tests.cli.face import candle_file
 from tests.docs.pages import DOCS, section, table, text_of
@@ -70,6 +70,27 @@ def test_the_measured_tables_agree_with_themselves() -> None:
     assert (DOCS / "evidence.svg").read_text(encoding="utf-8").count('fill="url(#hatch)"') == len(rows) + 1
 
 
+def test_what_is_offered_follows_from_the_second_table() -> None:
+    """No objective is an option of the command line, because no interval lies above zero."""
+    before, measured = text_of(PAGE).split(table_of_records.BEGIN)
+    rows = table(measured, 1)
+    assert [row[0] for row in rows] == [chooser.name for chooser in CHOOSERS]
+    lows = [float(row[4].split(" to ")[0]) for row in rows[1:]]
+    assert max(lows) <= 0.0
+    assert "No other way of choosing delivered more than the default" in measured
+    assert "so none is offered as an option" in flat(before)
+    assert f"({100 * LEVEL:.0f} %, stationary bootstrap over the folds of all files" in flat(before)
+
+
+@pytest.mark.parametrize(("low", "said"), [(0.1, "delivered over 3 folds"), (-0.1, "No other way of choosing")])
+def test_the_conclusion_follows_from_the_intervals(low: float, said: str) -> None:
+    default = Compared("usual", 1.0, 0.0, 3, 1, 0, 0.0, 0.0, 0.0)
+    other = Compared("other", 1.0, 0.2, 3, 1, 0, 0.2, low, 0.5)
+    conclusion = table_of_records.conclusion([default, other])
+    assert said in conclusion
+    assert ("*other*" in conclusion) == other.is_better == (low > 0.0)
+
+
 # ---- the command that writes them ----------------------------------------------------------------
 
 
@@ -113,12 +134,13 @@ def test_a_file_with_little_in_it_is_left_out(files: list[str], tmp_path: Path) 
 
 def test_choosers_are_compared_fold_by_fold(files: list[str]) -> None:
     candles, engine = Candles.from_parquet(Path(files[0]), symbol="BTCUSDT"), BacktestEngine(Settings())
-    first, second = (chooser.walk(engine, candles) for chooser in CHOOSERS)
+    first, second = (walk(engine, candles) for walk in (by_profit, middle_set))
     best, fixed = compare({"best": [first], "fixed": [second]})
     assert best.folds == fixed.folds == len(first.walk.returns)
     assert best.delivered_pct == pytest.approx(first.evidence.mean_pct)
-    ties = int((first.walk.returns == second.walk.returns).sum())
-    assert best.best_frac + fixed.best_frac == pytest.approx(1 + ties / best.folds)
+    assert (best.beyond_pct, best.low_pct, best.high_pct, best.is_better) == (0.0, 0.0, 0.0, False)
+    assert fixed.beyond_pct == pytest.approx(fixed.delivered_pct - best.delivered_pct)
+    assert fixed.low_pct < fixed.beyond_pct < fixed.high_pct
     assert {one.params for one in second.walk.choices if one.params} == {second.walk.choices[0].params}
 
 
