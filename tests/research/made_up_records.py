@@ -17,6 +17,7 @@ from your_short_trade_margin_call.research.procedure import Choice, Procedure
 from your_short_trade_margin_call.research.survey import make_field
 from your_short_trade_margin_call.research.trials import grid_params
 from your_short_trade_margin_call.research.walk_forward import WalkForward, fold_sums
+from your_short_trade_margin_call.research.walk_kernel import STRETCH
 from your_short_trade_margin_call.rules.market_arrays import make_market
 from your_short_trade_margin_call.rules.terms import make_contract, make_terms
 from your_short_trade_margin_call.settings import ParameterGrid, Settings
@@ -36,7 +37,7 @@ def made_up_walk(returns: Floats, exits: Sequence[int], promised_pct: float = 2.
     flat = np.full(n, 60_000.0)
     candles = Candles.from_columns("BTCUSDT", CANDLE * np.arange(10_000_000, 10_000_000 + n), flat, flat, flat, flat)
     market = make_market(candles, float(instrument.tick_size))
-    equity = 472.0 * np.cumprod(np.concatenate((np.ones(WINDOW), 1.0 + returns)))
+    equity = np.asarray(472.0 * np.cumprod(np.concatenate((np.ones(WINDOW), 1.0 + returns))), dtype=np.float64)
     firsts = np.arange(WINDOW, n + 1, STEP)
     choices = tuple(Choice(PARAMS, promised_pct, True) for _ in firsts[1:])
     trades = np.zeros((len(exits), len(TRADE_COLUMNS)))
@@ -61,7 +62,7 @@ def made_up_walk(returns: Floats, exits: Sequence[int], promised_pct: float = 2.
         firsts,
         market.time_ms[firsts[:-1]],
         choices,
-        np.zeros(0),
+        np.zeros(0, dtype=STRETCH),
         trades,
         equity,
         np.zeros(n),

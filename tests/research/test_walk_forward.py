@@ -30,7 +30,9 @@ def column(walk: WalkForward, name: str) -> Any:
 
 def closed(walk: WalkForward, before: int) -> bytes:
     """The trades that closed by themselves before a candle."""
-    return walk.trades[(column(walk, "exit_reason") != BY_END) & (column(walk, "exit_index") < before)].tobytes()
+    by_itself = column(walk, "exit_reason") != BY_END
+    kept: bytes = walk.trades[by_itself & (column(walk, "exit_index") < before)].tobytes()
+    return kept
 
 
 # ---- a longer history ------------------------------------------------------------------------------
