@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.research.histories import STEP, WINDOW, history, walked, without
+from tests.research.histories import HOUR, STEP, WINDOW, history, walked, without
 from tests.worlds import random_world
 from your_short_trade_margin_call.domain.errors import TooFewCandlesError
 from your_short_trade_margin_call.domain.words import Adopt, ExitReason, TargetSource
@@ -60,6 +60,18 @@ def test_a_longer_history_begins_with_exactly_the_shorter_record(seed: int, adop
         assert all(longer.path[:folds].tobytes() == shorter.path.tobytes() for longer, shorter in pairs)
         open_at_an_end += BY_END in column(short, "exit_reason")
     assert open_at_an_end > 0, "no record ended with an open position: the test proves little"
+
+
+@pytest.mark.parametrize(("seed", "at"), [(22, 240), (34, 320)])
+def test_an_entry_right_after_the_end_of_a_record_was_not_known_there(seed: int, at: int) -> None:
+    """Its signal is the record's last candle: there was no opening to sell at, and chance shorts know of none."""
+    candles = history(seed)
+    long, short = walked(candles, max_hold=HOUR), walked(candles.rows(0, at), max_hold=HOUR)
+    assert at in column(long, "entry_index")
+    assert int(short.firsts[-1]) == at
+    theirs, own = (chance_beside(walk).returns for walk in (long, short))
+    assert own.any()
+    assert theirs[: len(own)].tobytes() == own.tobytes()
 
 
 # ---- no look ahead ---------------------------------------------------------------------------------
