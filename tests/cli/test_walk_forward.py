@@ -61,7 +61,8 @@ def test_machines_read_the_engine_s_own_record(face: Face, ten_days: Path) -> No
     assert [fold["return_pct"] for fold in found["folds"]] == record.folds["return_pct"].to_list()
     assert found["evidence"]["verdict"] == record.verdict
     assert found["evidence"]["log_evidence_zero"] == record.evidence.zero.log_evidence
-    assert found["evidence"]["log_evidence_needed"] == pytest.approx(record.evidence.needed)
+    assert found["evidence"]["log_needed_zero"] == pytest.approx(record.evidence.zero.needed)
+    assert found["evidence"]["log_needed_chance"] == pytest.approx(record.evidence.chance.needed)
     assert set(found) >= {"symbol", "market", "candles", "settings_hash", "seed", "program_version", "written"}
 
 
