@@ -13,9 +13,13 @@ from your_short_trade_margin_call.market.candles import Candles
 from your_short_trade_margin_call.reporting.evidence_text import evidence_document, untested
 from your_short_trade_margin_call.research.backtest_engine import BacktestEngine
 from your_short_trade_margin_call.research.evidence import LEAST_TRADES
+from your_short_trade_margin_call.research.pooled import Pooled, pooled, windows_of
+from your_short_trade_margin_call.research.profits import prepare
 from your_short_trade_margin_call.research.record import Record, make_record
 from your_short_trade_margin_call.research.running import Progress
 from your_short_trade_margin_call.research.statistics.e_values import alpha_share
+from your_short_trade_margin_call.research.trials import grid_params
+from your_short_trade_margin_call.research.views import Effort, look_at
 from your_short_trade_margin_call.settings import ParameterGrid
 
 DAY_MS = 86_400_000
@@ -25,16 +29,24 @@ MOST_DAYS = 180
 History = Callable[[int, int], Candles]
 """Closed candles that open in [start, end), as far back as there are any."""
 
+SURROGATES = 200
+"""Markets on which the sweep is repeated: a share of winners beaten is then known to 3.5 %, in half a second."""
+FILL_LUCKS = 300
+"""Seeds under which the winner's fills are drawn again: at the outer ends of the band 15 lucks are left."""
+MOST_VIEWED_TRIALS = 2_000
+"""Of a wider grid no views are shown: repeating its sweep so often would take longer than the record."""
+
 _NOT_THE_PROCEDURE = {"starting_balance", "stale_after", "edge"}
 """Settings that do not change what is chosen or how it does."""
 
 
 @dataclass(frozen=True)
 class Examined:
-    """What a look found: the record (None when there is none) and its document for artefacts."""
+    """What a look found: the record and its candles (None when there is none), and its document for artefacts."""
 
     record: Record | None
     document: dict[str, Any]
+    candles: Candles | None = None
 
 
 @dataclass(frozen=True)
@@ -72,11 +84,38 @@ class Examiner:
         """Look at the record that ends at `until_ms`; what hinders that is told in the document."""
         try:
             seen = self.look(until_ms, progress)
-            return Examined(seen.record, seen.document)
+            return Examined(seen.record, seen.document, seen.candles)
         except CandleError as error:
             return Examined(None, untested(f"There is no record: {error.message}"))
         except ShortestPeakError as error:
             return Examined(None, untested(f"The history cannot be had: {error.message}"))
+
+    def views(
+        self, window: Candles, history: Candles | None, progress: Progress | None = None
+    ) -> dict[str, Any] | None:
+        """What else can be said of a window's winner, and of the choice over a history (None: without), for artefacts.
+
+        Never part of the verdict. None where the grid has more than MOST_VIEWED_TRIALS trials. `progress` hears of the
+        sweeps that are repeated.
+
+        Raises:
+            TooFewCandlesError: the window is too short for the longest lookback.
+        """
+        if len(self.grid) > MOST_VIEWED_TRIALS:
+            return None
+        settings, instrument = self.engine.settings, self.engine.instrument(self.symbol)
+        effort = Effort(settings.seed, range(FILL_LUCKS), SURROGATES, of_winners=False)
+        heard = None if progress is None else lambda _view, done, total: progress(done, total)
+        made = look_at([window], settings, self.grid, effort, instrument=instrument, progress=heard)
+        over = None if history is None else self._pooled(history)
+        return {**made.document(), "pooled": None if over is None else over.document()}
+
+    def _pooled(self, history: Candles) -> Pooled | None:
+        settings, instrument = self.engine.settings, self.engine.instrument(self.symbol)
+        trials = grid_params(self.grid, settings)
+        lookback = max(trials.highest_high_lookback)
+        (market,), account = prepare([history], settings, lookback, instrument)
+        return pooled(windows_of(market, settings.window, lookback), account, trials)
 
     def look(self, until_ms: int, progress: Progress | None = None) -> Seen:
         """Look at the record that ends at `until_ms`, and write down that somebody looked.

@@ -163,11 +163,17 @@ class MainEngine:
     # ---- optimise ----------------------------------------------------------------------------------
 
     def optimize(
-        self, until_ms: int, progress: Progress | None = None, examining: Progress | None = None
+        self,
+        until_ms: int,
+        progress: Progress | None = None,
+        examining: Progress | None = None,
+        *,
+        with_views: bool = False,
     ) -> Optimization:
         """Sweep the window that ends at `until_ms`, test the procedure against luck, write the artefacts.
 
-        `progress` hears of trials, `examining` of the sweeps that the test repeats.
+        `progress` hears of trials, `examining` of the sweeps that the test repeats. `with_views` looks at the winner
+        from other sides too: for whoever watches, since trading would wait for it.
 
         Raises:
             CandleError: no, or too few, candles.
@@ -181,7 +187,11 @@ class MainEngine:
         document = self._document(candles, sweep, elapsed)
         self._adopt(until_ms, candles, sweep, document)
         if parts.examiner is not None:
-            document["evidence"] = parts.examiner.examine(until_ms, examining or progress).document
+            examined = parts.examiner.examine(until_ms, examining or progress)
+            document["evidence"] = examined.document
+            if with_views:
+                views = parts.examiner.views(candles, examined.candles, examining or progress)
+                document["evidence"] = {**examined.document, "views": views}
         saved = save_best_params(parts.paths, document)
         table = parts.paths.sweep_table(parts.symbol, parts.market)
         write_sweep_table(table, sweep.rows)
@@ -240,7 +250,7 @@ class MainEngine:
         """The optimisation at the start: makes up for an overdue run, plans the next."""
         entry = self.claim(now_ms)
         try:
-            result = self.optimize(now_ms, progress, examining)
+            result = self.optimize(now_ms, progress, examining, with_views=True)
         except ShortestPeakError as error:
             if entry is not None:
                 self.parts.queue.fail(entry.id, str(error), now_ms)

@@ -57,6 +57,7 @@ def test_each_view_is_what_its_function_says(views: Views) -> None:
     winners = fill_luck_of_winners([market], account, trials, "BTCUSDT", range(20))
     shuffled = surrogate_winners([market], account, trials, seed=3, count=16)
     assert views.fill_luck.pnl_pct.tolist() == alone.pnl_pct.tolist()
+    assert views.fill_luck_of_winners is not None
     assert views.fill_luck_of_winners.pnl_pct.tolist() == winners.pnl_pct.tolist()
     assert views.surrogates.pnl_pct.tolist() == shuffled.pnl_pct.tolist()
     assert views.surrogates.real_pct == views.pnl_pct
@@ -69,6 +70,12 @@ def test_the_document_is_plain_json(views: Views) -> None:
     assert document["surrogates"]["surrogates"] == 16
     assert document["fill_luck"]["lucks"] == 20
     assert document["objective"] == "pnl_pct"
+
+
+def test_the_dear_view_may_be_left_out(views: Views) -> None:
+    made = look_at(WINDOWS[-1:], Settings(), GRID, LITTLE._replace(of_winners=False))
+    assert made.fill_luck_of_winners is None
+    assert made.document() == {**views.document(), "fill_luck_of_winners": None, "elapsed_s": {}}
 
 
 def test_each_view_was_timed(views: Views) -> None:
@@ -100,6 +107,7 @@ def test_progress_tells_which_view_is_at_work() -> None:
 def test_a_raised_flag_leaves_the_views_with_what_they_have() -> None:
     stop = np.ones(1, dtype=np.bool_)
     made = look_at(WINDOWS[-1:], Settings(), GRID, LITTLE, stop=stop)
+    assert made.fill_luck_of_winners is not None
     assert (len(made.surrogates.pnl_pct), len(made.fill_luck_of_winners.pnl_pct)) == (0, 0)
     assert made.surrogates.p_value == 1.0
     assert len(made.fill_luck.pnl_pct) == 20

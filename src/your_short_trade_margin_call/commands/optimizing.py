@@ -43,6 +43,7 @@ from your_short_trade_margin_call.reporting.sheets import (
     trades_table,
 )
 from your_short_trade_margin_call.reporting.text import counted, span
+from your_short_trade_margin_call.reporting.views_text import views_rows
 from your_short_trade_margin_call.reporting.worst_loss import worst_loss_rows
 
 NO_EDGE = (
@@ -78,7 +79,11 @@ def optimize(symbol: str, common: Common, market: Market, wanted: Wanted, days: 
             screen.say(f"The sweep is made at {cluster}: {counted(len(executor.workers), 'worker')}.")
         optimizer = make_optimizer(prepared, executor)
         optimization = swept(
-            screen, prepared, window, agreement, lambda *reports: optimizer.optimize(until_ms, *reports)
+            screen,
+            prepared,
+            window,
+            agreement,
+            lambda *reports: optimizer.optimize(until_ms, *reports, with_views=True),
         )
     if common.json:
         print_json(optimization_json(prepared, optimization))
@@ -176,6 +181,7 @@ def show_optimization(screen: Screen, prepared: Prepared, optimization: Optimiza
     show_trades(screen, rows, instrument.price_decimals)
     screen.say()
     screen.say(evidence_text(prepared, document["evidence"]), style="bold")
+    show_rows(screen, views_rows(document["evidence"].get("views")))
     if not optimization.made_money:
         screen.say(NO_EDGE, style="bold yellow")
     elif not optimization.has_edge:

@@ -44,13 +44,14 @@ class Effort(NamedTuple):
     """How much is repeated, and with which luck.
 
     `surrogates` are made with `seed`; fills are drawn again under each of `fill_seeds`, for the chosen trial alone and
-    for whole sweeps.
+    for whole sweeps unless `of_winners` is False (that is dear).
     """
 
     seed: int
     fill_seeds: Sequence[int]
     surrogates: int = 1_000
     workers: int | None = None
+    of_winners: bool = True
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,8 @@ class Views:
     """What the chosen trial made in the window: a choice, not a promise."""
     surrogates: SurrogateWinners
     fill_luck: FillLuck
-    fill_luck_of_winners: FillLuck
+    fill_luck_of_winners: FillLuck | None
+    """None where that was not asked for."""
     plateau: Plateau
     break_even: BreakEven
     elapsed_s: dict[str, float] = field(compare=False)
@@ -84,7 +86,7 @@ class Views:
             "pnl_pct": self.pnl_pct,
             "surrogates": self.surrogates.document(),
             "fill_luck": self.fill_luck.document(),
-            "fill_luck_of_winners": self.fill_luck_of_winners.document(),
+            "fill_luck_of_winners": None if self.fill_luck_of_winners is None else self.fill_luck_of_winners.document(),
             "plateau": self.plateau.document(),
             "break_even": self.break_even.document(),
             "elapsed_s": dict(self.elapsed_s),
@@ -143,7 +145,7 @@ def look_at(
     laps.end("fill_luck")
     dies = break_even(markets[-1], account, params)
     laps.end("break_even")
-    lucky = fill_luck_of_winners(
+    lucky = None if not effort.of_winners else fill_luck_of_winners(
         markets, account, trials, symbol, effort.fill_seeds, objective=objective,
         progress=laps.progress("fill_luck_of_winners"), stop=stop, workers=effort.workers,
     )  # fmt: skip
