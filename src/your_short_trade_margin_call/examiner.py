@@ -18,6 +18,7 @@ from your_short_trade_margin_call.research.profits import prepare
 from your_short_trade_margin_call.research.record import Record, make_record
 from your_short_trade_margin_call.research.running import Progress
 from your_short_trade_margin_call.research.statistics.e_values import alpha_share
+from your_short_trade_margin_call.research.sweep import is_wide
 from your_short_trade_margin_call.research.trials import grid_params
 from your_short_trade_margin_call.research.views import Effort, look_at
 from your_short_trade_margin_call.settings import ParameterGrid
@@ -95,13 +96,13 @@ class Examiner:
     ) -> dict[str, Any] | None:
         """What else can be said of a window's winner, and of the choice over a history (None: without), for artefacts.
 
-        Never part of the verdict. None where the grid has more than MOST_VIEWED_TRIALS trials. `progress` hears of the
-        sweeps that are repeated.
+        Never part of the verdict. None where the grid has more than MOST_VIEWED_TRIALS trials, or its sweep keeps only
+        the best of them. `progress` hears of the sweeps that are repeated.
 
         Raises:
             TooFewCandlesError: the window is too short for the longest lookback.
         """
-        if len(self.grid) > MOST_VIEWED_TRIALS:
+        if len(self.grid) > MOST_VIEWED_TRIALS or is_wide(len(self.grid)):
             return None
         settings, instrument = self.engine.settings, self.engine.instrument(self.symbol)
         effort = Effort(settings.seed, range(FILL_LUCKS), SURROGATES, of_winners=False)
