@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from your_short_trade_margin_call.adapters.storage.optimization_queue import OptimizationQueue
 from your_short_trade_margin_call.adapters.system_clock import stopwatch_s
+from your_short_trade_margin_call.commands.optimizing import warn_of_compiling
 from your_short_trade_margin_call.commands.standing import open_shorts
 from your_short_trade_margin_call.commands.stopping import INTERRUPTIONS, stopping
 from your_short_trade_margin_call.commands.watcher import Desk, TradingWatcher
@@ -18,6 +19,7 @@ from your_short_trade_margin_call.composition import (
     TradingSession,
     make_trading_session,
 )
+from your_short_trade_margin_call.composition.rehearsal import rehearse
 from your_short_trade_margin_call.domain.errors import ShortestPeakError
 from your_short_trade_margin_call.domain.params import StrategyParams
 from your_short_trade_margin_call.domain.words import Account
@@ -66,6 +68,8 @@ def trade_now(
     Raises:
         ShortestPeakError: something stopped it; what stays open has been said.
     """
+    warn_of_compiling(screen)
+    rehearse(prepared, params)
     context = make_context(prepared.request.settings, prepared.instrument, params.highest_high_lookback)
     session, watcher = _session(screen, prepared, context)
     try:
