@@ -159,7 +159,9 @@ def swept(
 def warn_of_compiling(screen: Screen) -> None:
     """Say why nothing seems to happen the first time."""
     if _must_compile():
-        screen.say("First run of this version here: compiling its rules takes up to 20 seconds.")
+        screen.say(
+            "First run of this version here: compiling its rules takes about a minute, longer on a busy computer."
+        )
 
 
 def _must_compile() -> bool:
