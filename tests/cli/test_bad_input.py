@@ -179,6 +179,17 @@ def test_a_full_disk_leaves_the_old_file(face: Face, monkeypatch: pytest.MonkeyP
     assert {path: path.read_bytes() for path in face.data.rglob("*.json")} == before
 
 
+@pytest.mark.parametrize("command", ["backtest", "trade"])
+def test_who_finds_corrupt_parameters_says_where_they_are_now(face: Face, command: str) -> None:
+    own = face.data / "BTCUSDT" / "best_params.simulated.json"
+    own.parent.mkdir(parents=True)
+    own.write_text("{broken")
+    answer = face(command, "BTC", "--market", "simulated")
+    assert answer.code == 2
+    assert "is not JSON" in answer.err
+    assert f"kept aside as {own}.corrupt-1" in answer.err
+
+
 @pytest.mark.parametrize("content", [b"{", b"\xff\xfe", b"[]", b""])
 def test_a_corrupt_artefact_is_kept_aside(face: Face, content: bytes) -> None:
     assert face("optimize", "BTC").code == 0

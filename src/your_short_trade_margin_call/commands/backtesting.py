@@ -85,10 +85,11 @@ def _params(screen: Screen, prepared: Prepared, chosen: Chosen, params_file: Pat
         return StrategyParams(**typed)
     request = prepared.request
     path = params_file or request.paths.pair_best_params(request.symbol, prepared.name)
+    is_there = path.exists()
     try:
         saved = params_of(load_best_params(path, request.symbol, move_corrupt=params_file is None), path)
     except ArtefactError as error:
-        if params_file is not None or path.exists():
+        if params_file is not None or is_there:
             raise
         wanted = ", ".join(_OPTIONS[name] for name in missing)
         raise BadInputError(

@@ -78,7 +78,9 @@ def load_best_params(path: Path, symbol: str | None = None, *, move_corrupt: boo
     """
     document = _read(path, move_corrupt=move_corrupt)
     if document is None:
-        raise ArtefactError(f"There are no best parameters at {path}.", "Run `shortest-peak optimize SYMBOL` first.")
+        raise ArtefactError(
+            f"There are no best parameters at {path}.", f"Run `shortest-peak optimize {symbol or 'SYMBOL'}` first."
+        )
     _refuse_newer(document, path)
     _check(document, path)
     params_of(document, path)
