@@ -32,7 +32,7 @@ ENVIRONMENT_PREFIX = "SHORTEST_PEAK_"
 _UNITS_MS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 _DURATION = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)\s*$")
 # Variables that share the prefix without being settings.
-_NOT_SETTINGS = {"data_dir", "endpoint", "keys_file"}
+_NOT_SETTINGS = {"data_dir", "endpoint", "keys_file", "no_evidence"}
 
 
 def parse_fraction(value: object) -> object:

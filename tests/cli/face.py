@@ -56,6 +56,7 @@ class Face:
             "COLUMNS": "80",
             "CI": "",
             "NO_COLOR": "",
+            "SHORTEST_PEAK_NO_EVIDENCE": "1",  # a second or two a command; tests of the evidence take it away
         }
 
     def __call__(self, *args: object, **env: str) -> Answer:
@@ -66,7 +67,7 @@ class Face:
     def process_env(self, **env: str) -> dict[str, str]:
         kept = {name: value for name, value in os.environ.items() if name not in ("CI", "NO_COLOR", "COLUMNS")}
         own = {"PYTHONPATH": str(ROOT / "src"), "TERM": "xterm-256color"}
-        here = {name: self.env[name] for name in ("SHORTEST_PEAK_DATA_DIR", "SHORTEST_PEAK_ENDPOINT")}
+        here = {name: text for name, text in self.env.items() if name.startswith("SHORTEST_PEAK_")}
         return {**kept, **own, **here, **env}
 
     def start(self, *args: object, **env: str) -> subprocess.Popen[str]:

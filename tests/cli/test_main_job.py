@@ -20,7 +20,7 @@ def flowed(text: str) -> str:
 
 
 def test_without_a_terminal_it_optimises_and_trades_to_the_end(face: Face) -> None:
-    answer = face("--speed", "max")
+    answer = face("--speed", "max", SHORTEST_PEAK_NO_EVIDENCE="")
     assert answer.code == 0
     assert answer.err == ""
     assert all(line.startswith(MARK) for line in answer.lines)
@@ -128,7 +128,7 @@ def test_trade_goes_on_with_what_optimize_saved(face: Face) -> None:
 
 
 def test_trade_warns_of_parameters_that_know_the_future(face: Face, candles: Path) -> None:
-    assert face("optimize", "BTC", "--candles", candles).code == 0
+    assert face("optimize", "BTC", "--candles", candles, SHORTEST_PEAK_NO_EVIDENCE="").code == 0
     text = flowed(face("trade", "BTC", "--candles", candles, "--set", "leverage=2").out)
     assert "they know a part of this future" in text
     assert "found under other settings: leverage." in text

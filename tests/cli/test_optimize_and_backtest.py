@@ -49,7 +49,7 @@ def test_a_timerange_cuts_from_midnight_to_midnight(face: Face, candles: Path) -
 
 
 def test_optimize_on_the_invented_market_leaves_the_next_day_to_trade(face: Face) -> None:
-    answer = face("optimize", "BTC")
+    answer = face("optimize", "BTC", SHORTEST_PEAK_NO_EVIDENCE="")
     assert answer.code == 0
     assert all(line.startswith(MARK) for line in answer.lines)
     assert max(map(len, answer.lines)) <= 80
@@ -66,7 +66,7 @@ def test_optimize_on_the_invented_market_leaves_the_next_day_to_trade(face: Face
 
 
 def test_require_real_says_no(face: Face) -> None:
-    answer = face("optimize", "BTC", "--require-real", "--json")
+    answer = face("optimize", "BTC", "--require-real", "--json", SHORTEST_PEAK_NO_EVIDENCE="")
     assert answer.code == 1
     assert answer.json["evidence"]["verdict"] == "LUCK"  # one object: the answer, not an error
     assert "no: The verdict is LUCK" in answer.err

@@ -61,8 +61,8 @@ def test_a_planted_market_among_noise_is_found(face: Face, noise: Path, planted:
     assert found["real"] == ["ETHUSDT"]
     first, *others = found["pairs"]
     assert (first["symbol"], first["verdict"]) == ("ETHUSDT", "REAL")
-    weaker = [min(pair["log_evidence_zero"], pair["log_evidence_chance"]) for pair in others]
-    assert weaker == sorted(weaker, reverse=True)
+    beyond_chance = [pair["log_evidence_chance"] for pair in others]
+    assert beyond_chance == sorted(beyond_chance, reverse=True)
     assert found["judged"] == len(NOISE) + 1
     assert first["trades"] >= 30
     assert first["candles"]["count"] == DAYS * 480
@@ -83,8 +83,8 @@ def test_symbols_choose_among_the_files(face: Face, noise: Path) -> None:
 
 @pytest.mark.parametrize("market", ["bybit", "simulated"])
 def test_large_numbers_and_long_names_are_not_cut(market: str) -> None:
-    sure = Yardstick(np.array([40.0]), 12.3)
-    evidence = Evidence(Verdict.CANNOT_TELL, "", 60, 43_200_000, 1_234, -12.34, -10.12, 23.45, 10.2, sure, sure, 0.0045,
+    sure = Yardstick(np.array([40.0]), 12.3, 0.0045)
+    evidence = Evidence(Verdict.CANNOT_TELL, "", 60, 43_200_000, 1_234, -12.34, -10.12, 23.45, 10.2, sure, sure,
                         Risk(1, 1, 12, 3, 79.0, 40.0))  # fmt: skip
     record = PairRecord("1000000MOGUSDT", evidence, 0.5, 0, 1, 2, "", "exchange")
     printed = io.StringIO()

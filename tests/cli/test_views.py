@@ -49,6 +49,11 @@ def test_what_is_not_there_is_said(name: str, value: dict[str, Any], said: str) 
     assert said in [text for _, text in views_rows({**VIEWS, name: value})]
 
 
+@pytest.fixture(autouse=True)
+def _with_evidence(face: Face) -> None:
+    face.env["SHORTEST_PEAK_NO_EVIDENCE"] = ""
+
+
 def below_the_verdict(lines: list[str]) -> list[str]:
     """Labels of the rows between the verdict and the worst loss."""
     bare = [line.removeprefix(MARK) for line in lines]

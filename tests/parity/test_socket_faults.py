@@ -12,7 +12,7 @@ from tests.parity.storm import FAULTS_FROM, FAULTS_UNTIL, MENU, Story, Trouble, 
 ALONE_AT = (2, 8)
 """Before the first short, and while one is open."""
 PAIRS = list(combinations(MENU, 2))
-EVERY = 8
+EVERY = 12
 """The suite plays each eighth pair; `make storm` plays them all, at more moments."""
 BLOCKS = 4
 AT_ONCE = 3

@@ -114,7 +114,10 @@ class Wanted:
 
     grid: GridFile = None
     yes: Annotated[bool, typer.Option("--yes", help="Begin a sweep that takes long without asking.")] = False
-    no_evidence: Annotated[bool, typer.Option("--no-evidence", help="Leave out the test against luck.")] = False
+    no_evidence: Annotated[
+        bool,
+        typer.Option("--no-evidence", envvar="SHORTEST_PEAK_NO_EVIDENCE", help="Leave out the test against luck."),
+    ] = False
 
 
 @dataclass(frozen=True, slots=True)

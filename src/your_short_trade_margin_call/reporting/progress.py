@@ -17,16 +17,17 @@ _PLAIN_EVERY_S = 5.0
 @contextmanager
 def sweep_progress(screen: Screen, trials: int, stopwatch_s: Callable[[], float]) -> Iterator[Report]:
     """A report for `trials` trials; when all went well a last line says how many there were and how fast."""
-    started = ended = stopwatch_s()
+    started, ended = stopwatch_s(), None
 
     def told(done: int, total: int) -> None:
         nonlocal ended
         report(done, total)
-        ended = stopwatch_s()
+        if done >= total:
+            ended = stopwatch_s()
 
     with progress(screen, "Sweep", "trial", trials, stopwatch_s) as report:
         yield told
-    elapsed = (ended if ended > started else stopwatch_s()) - started
+    elapsed = (stopwatch_s() if ended is None else ended) - started
     screen.say(f"{counted(trials, 'trial')} in {elapsed:.2f} s: {trials / max(elapsed, 1e-9):,.0f} a second.")
 
 
