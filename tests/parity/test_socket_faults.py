@@ -13,7 +13,7 @@ ALONE_AT = (2, 8)
 """Before the first short, and while one is open."""
 PAIRS = list(combinations(MENU, 2))
 EVERY = 12
-"""The suite plays each eighth pair; `make storm` plays them all, at more moments."""
+"""The suite plays each twelfth pair; `make storm` plays them all, at more moments."""
 BLOCKS = 4
 AT_ONCE = 3
 """Stories told side by side: most of each is waiting."""
