@@ -4,8 +4,16 @@ SHELL := /bin/sh
 VENV := .venv
 PYTHON := $(VENV)/bin/python
 ARGS ?=
-PYTEST := PYTHONPATH=src $(PYTHON) -m pytest
-WORKERS ?= auto
+# Compiled modules are kept, whatever the environment says: tests start this program hundreds of times.
+PYTEST := PYTHONDONTWRITEBYTECODE= PYTHONPATH=src $(PYTHON) -m pytest
+# uv installs many times faster than pip; where it finds no way to the packages (it reads no pip.conf), pip does.
+UV := $(shell grep '^uv==' requirements-dev.txt)
+PIP := $(PYTHON) -m pip install --quiet --disable-pip-version-check
+INSTALL = install() { \
+	{ test -x $(VENV)/bin/uv || $(PIP) $(UV); } && \
+	$(VENV)/bin/uv pip install --quiet --python $(PYTHON) "$$@" || { echo "uv could not; now pip."; $(PIP) "$$@"; }; }; install
+# One more than processors: some tests wait for the others.
+WORKERS ?= $(shell getconf _NPROCESSORS_ONLN | awk '{print $$1 + 1}')
 
 # Any Python from 3.11 to 3.13; the first that runs is taken. Override with BASE_PYTHON=...
 BASE_PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
@@ -20,13 +28,13 @@ $(VENV)/.run: requirements.txt pyproject.toml
 	@test -n "$(BASE_PYTHON)" || { echo "No Python 3.11, 3.12 or 3.13 was found. Install one, or say BASE_PYTHON=/path/to/python3."; exit 2; }
 	@test -x $(PYTHON) || { echo "Making $(VENV) with $(BASE_PYTHON) ..."; $(BASE_PYTHON) -m venv $(VENV); }
 	@echo "Installing the run-time packages ..."
-	@$(PYTHON) -m pip install --quiet --disable-pip-version-check -r requirements.txt
-	@$(PYTHON) -m pip install --quiet --disable-pip-version-check --no-deps -e .
+	@export UV_COMPILE_BYTECODE=1; $(INSTALL) -r requirements.txt
+	@$(INSTALL) --no-deps -e .
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.run requirements-dev.txt
 	@echo "Installing the development packages ..."
-	@$(PYTHON) -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@$(INSTALL) -r requirements-dev.txt
 	@touch $@
 
 .PHONY: install
