@@ -13,6 +13,7 @@ from your_short_trade_margin_call.adapters.storage.journal import SqliteJournal
 from your_short_trade_margin_call.adapters.system_clock import ScaledClock
 from your_short_trade_margin_call.domain.params import StrategyParams
 from your_short_trade_margin_call.domain.ports import Clock, Exchange
+from your_short_trade_margin_call.domain.spans import CANDLE_MS
 from your_short_trade_margin_call.domain.words import ExitType
 from your_short_trade_margin_call.exchange.replay_venue import ReplayVenue
 from your_short_trade_margin_call.exchange.simulated_exchange import SimulatedExchange
@@ -20,7 +21,7 @@ from your_short_trade_margin_call.market.candles import Candles
 from your_short_trade_margin_call.market.synthetic import SyntheticMarket, generate
 from your_short_trade_margin_call.rules.market_arrays import make_market
 from your_short_trade_margin_call.rules.terms import make_contract, make_terms
-from your_short_trade_margin_call.settings import CANDLE_MS, Settings
+from your_short_trade_margin_call.settings import Settings
 from your_short_trade_margin_call.trading.live_trading_engine import LiveTradingEngine
 from your_short_trade_margin_call.trading.state import make_context
 
@@ -81,10 +82,20 @@ async def stepped(candles: Candles, steps: int, before: Callable[[Bench, int], N
                 if before is not None:
                     before(bench, step)
                 await stepper.candles(1, 20)
-            await asyncio.sleep(0.2)
+                await booked(journal, int(candles.time_ms[HISTORY + step]))
+                await stepper.silence(40)
 
         await run_engine(bench, journal, talk)
     return journal
+
+
+async def booked(journal: SqliteJournal, candle_ms: int) -> None:
+    """Wait until the engine is done with a candle, however busy the computer is."""
+    for _ in range(2_000):
+        if (journal.last_candle_ms() or 0) >= candle_ms:
+            return
+        await asyncio.sleep(0.005)
+    raise AssertionError(f"the candle of {candle_ms} was never booked")
 
 
 def differences(one: list[dict[str, Any]], other: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -36,11 +36,12 @@ from your_short_trade_margin_call.adapters.bybit_server.building import (
 )
 from your_short_trade_margin_call.adapters.system_clock import stopwatch_s
 from your_short_trade_margin_call.domain.errors import BusyError, SettingError
+from your_short_trade_margin_call.domain.spans import CANDLE_MS
 from your_short_trade_margin_call.market.candles import Candles
 from your_short_trade_margin_call.market.instruments import find_instrument
 from your_short_trade_margin_call.rules.market_arrays import make_market
 from your_short_trade_margin_call.rules.terms import price_to_ticks
-from your_short_trade_margin_call.settings import CANDLE_MS, Settings
+from your_short_trade_margin_call.settings import Settings
 
 KLINE = "kline.3.BTCUSDT"
 
@@ -156,8 +157,10 @@ def test_fifty_pairs_at_600_times_real_time_keep_up() -> None:
         async with client.stream() as stream:
             await stream.subscribe(*topics)
             await asyncio.sleep(2.0)
-            behind_ms = world.timeline.now_ms() - max(p.open_ms(p.cursor) for p in world.pairs.values())
-            assert behind_ms < 4 * CANDLE_MS
+            # A server that is too slow falls behind ever farther; one that a busy computer held up catches up.
+            while world.timeline.now_ms() - max(p.open_ms(p.cursor) for p in world.pairs.values()) >= 4 * CANDLE_MS:
+                assert not any(pair.is_over for pair in world.pairs.values())
+                await asyncio.sleep(0.01)
 
     with_server(world, talk)
 

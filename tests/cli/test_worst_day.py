@@ -13,7 +13,7 @@ from tests.cli.look_alike import LookAlike, at, keys_for, look_alike
 from your_short_trade_margin_call.adapters.bybit_server.happenings import foreign_position
 from your_short_trade_margin_call.adapters.storage.journal import SqliteJournal
 
-PATIENCE_S = 30.0
+PATIENCE_S = 120.0
 
 
 @pytest.fixture
@@ -37,7 +37,7 @@ def test_killed_with_the_first_entry_unbooked_it_starts_again_and_the_books_agre
     face: Face, server: LookAlike
 ) -> None:
     """Fee and loss have left the wallet although the journal knows of nothing: that is no reason to stay away."""
-    args = demo(face, server, "--for", "40s", "--set", "stop_loss_pct=2%")
+    args = demo(face, server, "--for", "300s", "--set", "stop_loss_pct=2%")
     face.data.mkdir(parents=True)
     with face.start(*args, **keys_for()) as process:
         read_until(process, "Trading on")
@@ -63,7 +63,7 @@ def test_killed_with_the_first_entry_unbooked_it_starts_again_and_the_books_agre
 
 def test_a_stranger_s_short_is_not_said_to_be_ours(face: Face, server: LookAlike) -> None:
     face.data.mkdir(parents=True)
-    with face.start(*demo(face, server, "--for", "60s"), **keys_for()) as process:
+    with face.start(*demo(face, server, "--for", "300s"), **keys_for()) as process:
         read_until(process, "Trading on")
         until_flat_after_a_trade(server)
         server.do(lambda: foreign_position(server.account, "BTCUSDT", 1))

@@ -41,6 +41,9 @@ def tally(result: BacktestResult) -> Counter[str]:
     return seen
 
 
+SEEDS = range(1_320, 1_380)
+"""Worlds in which even the rare happens often; `make parity` plays many more."""
+
 MUST_BE_SEEN = [
     *(f"exit {x}" for x in ("target", "margin_call", "liquidation", "stop_loss", "max_hold", "end_of_data")),
     *(
@@ -55,7 +58,7 @@ MUST_BE_SEEN = [
 
 @pytest.fixture(scope="module")
 def worlds() -> list[tuple[World, BacktestResult]]:
-    made = [random_world(seed) for seed in range(1_000, 1_150)]
+    made = [random_world(seed) for seed in SEEDS]
     return [(w, BacktestEngine(w.settings, w.instrument).backtest(w.candles, w.params)) for w in made]
 
 
@@ -75,7 +78,7 @@ def test_a_fault_of_one_tick_is_noticed(
     """A check that cannot fail proves nothing: entries filled one tick lower must break parity in every world."""
     honest = admission.sell_fill
     monkeypatch.setattr(admission, "sell_fill", lambda *arguments: honest(*arguments) - 1)
-    traded = [(world, past) for world, past in worlds[:80] if past.rows]
+    traded = [(world, past) for world, past in worlds if past.rows]
     assert len(traded) > 20
     for world, past in traded:
         with pytest.raises(AssertionError):

@@ -12,8 +12,8 @@ from tests.parity.storm import FAULTS_FROM, FAULTS_UNTIL, MENU, Story, Trouble, 
 ALONE_AT = (2, 8)
 """Before the first short, and while one is open."""
 PAIRS = list(combinations(MENU, 2))
-EVERY = 24
-"""The suite plays each 24th pair; `make storm` plays them all, at more moments."""
+EVERY = 40
+"""The suite plays each 40th pair; `make storm` plays them all, at more moments."""
 BLOCKS = 4
 AT_ONCE = 3
 """Stories told side by side: most of each is waiting."""
