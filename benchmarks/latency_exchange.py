@@ -24,9 +24,10 @@ from your_short_trade_margin_call.adapters.bybit_server.phases import Phase
 from your_short_trade_margin_call.adapters.bybit_server.request_log import LoggedRequest
 from your_short_trade_margin_call.adapters.bybit_server.streams import Streams
 from your_short_trade_margin_call.adapters.bybit_server.world import World
+from your_short_trade_margin_call.domain.spans import CANDLE_MS
 from your_short_trade_margin_call.market.candles import Candles
 from your_short_trade_margin_call.market.instruments import find_instrument
-from your_short_trade_margin_call.settings import CANDLE_MS, Settings
+from your_short_trade_margin_call.settings import Settings
 
 T0 = 1_767_225_600_000
 HISTORY = 20

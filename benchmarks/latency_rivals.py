@@ -11,7 +11,7 @@ from typing import Any
 
 from benchmarks.latency_exchange import HISTORY, SIGNALS, T0, names
 from your_short_trade_margin_call.adapters.bybit_server.building import DEMO_KEY, DEMO_SECRET
-from your_short_trade_margin_call.settings import CANDLE_MS
+from your_short_trade_margin_call.domain.spans import CANDLE_MS
 
 QUANTITY = "0.1"
 SUBSCRIBING_S = 1.0

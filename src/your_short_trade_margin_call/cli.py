@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
-from your_short_trade_margin_call import __version__
+from your_short_trade_margin_call.cli_app import app, examples
 from your_short_trade_margin_call.commands.drilling_options import Drilling
 from your_short_trade_margin_call.commands.options import (
     Access,
@@ -30,7 +30,7 @@ from your_short_trade_margin_call.commands.options import (
     Wanted,
     with_options,
 )
-from your_short_trade_margin_call.commands.program import INTERRUPTED, NAME, Program
+from your_short_trade_margin_call.commands.program import INTERRUPTED
 from your_short_trade_margin_call.commands.record_options import Scanning, Walking
 from your_short_trade_margin_call.commands.serving_options import Serving
 from your_short_trade_margin_call.domain.words import Account
@@ -38,20 +38,6 @@ from your_short_trade_margin_call.domain.words import Account
 if TYPE_CHECKING:
     from your_short_trade_margin_call.reporting.screen import Screen
 
-
-def examples(*lines: str) -> str:
-    """The end of a command's help; the mark in front keeps the lines as they are."""
-    return "\n".join(("\b", f"Example{'s' if len(lines) > 1 else ''}:", *(f"  {line}" for line in lines)))
-
-
-app = typer.Typer(
-    cls=Program,
-    subcommand_metavar="[COMMAND | SYMBOL] [ARGS]...",
-    rich_markup_mode=None,  # plain help: half the time, and calm in 80 columns
-    add_completion=False,
-    add_help_option=False,  # typer's own, on the group, would load pydantic before any command's help
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 80},
-)
 
 Days = Annotated[float | None, typer.Option("--days", metavar="N", help="How many days, counted back from the end.")]
 RequireReal = Annotated[bool, typer.Option("--require-real", help="Exit code 1 unless the verdict is REAL.")]
@@ -93,42 +79,6 @@ def _screen(common: Common) -> Screen:
     from your_short_trade_margin_call.reporting.screen import Screen
 
     return Screen(to_stderr=common.json)
-
-
-def _print_version(wanted: bool) -> None:
-    if wanted:
-        typer.echo(f"{NAME} {__version__}")
-        raise typer.Exit
-
-
-def _print_help(context: typer.Context, wanted: bool) -> None:
-    if wanted:
-        typer.echo(context.get_help())
-        raise typer.Exit
-
-
-Version = Annotated[
-    bool, typer.Option("--version", help="Show the version and exit.", callback=_print_version, is_eager=True)
-]
-Help = Annotated[
-    bool, typer.Option("-h", "--help", help="Show this message and exit.", callback=_print_help, is_eager=True)
-]
-
-
-@app.callback(
-    epilog=examples(
-        "shortest-peak                      asks for the pair",
-        "shortest-peak SOLUSDT --for 60s    one minute of trading",
-        "shortest-peak optimize BTCUSDT --candles btc.parquet --json",
-        "shortest-peak status",
-    )
-)
-def program(version: Version = False, help: Help = False) -> None:
-    """A short-only Bybit bot that tests whether its own backtest is luck. Paper by default.
-
-    Without a command it does the main job (`run`): it tries every parameter set on the last day of 3-minute
-    candles, shows what the best one is worth and what it may cost, and trades it on paper.
-    """
 
 
 @app.command(

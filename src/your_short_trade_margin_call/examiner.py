@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from your_short_trade_margin_call.adapters.storage.looks import Look, Looks, procedure_key
 from your_short_trade_margin_call.domain.errors import CandleError, ShortestPeakError
+from your_short_trade_margin_call.domain.spans import DAY_MS
 from your_short_trade_margin_call.domain.words import Verdict
 from your_short_trade_margin_call.market.candles import Candles
 from your_short_trade_margin_call.reporting.evidence_text import evidence_document, untested
@@ -16,14 +17,13 @@ from your_short_trade_margin_call.research.evidence import LEAST_TRADES
 from your_short_trade_margin_call.research.pooled import Pooled, pooled, windows_of
 from your_short_trade_margin_call.research.profits import prepare
 from your_short_trade_margin_call.research.record import Record, make_record
-from your_short_trade_margin_call.research.running import Progress
 from your_short_trade_margin_call.research.statistics.e_values import alpha_share
 from your_short_trade_margin_call.research.sweep import is_wide
+from your_short_trade_margin_call.research.threads import Progress
 from your_short_trade_margin_call.research.trials import grid_params
 from your_short_trade_margin_call.research.views import Effort, look_at
 from your_short_trade_margin_call.settings import ParameterGrid
 
-DAY_MS = 86_400_000
 USUAL_DAYS = 30
 MOST_DAYS = 180
 
@@ -42,20 +42,18 @@ _NOT_THE_PROCEDURE = {"starting_balance", "stale_after", "edge"}
 
 
 @dataclass(frozen=True)
-class Examined:
-    """What a look found: the record and its candles (None when there is none), and its document for artefacts."""
-
-    record: Record | None
-    document: dict[str, Any]
-    candles: Candles | None = None
-
-
-@dataclass(frozen=True)
 class Seen:
     """A record, the candles it walked, and its document for artefacts."""
 
     record: Record
     candles: Candles
+    document: dict[str, Any]
+
+
+class Examined(NamedTuple):
+    """What a look found, or (None) why there is no record, and what artefacts say of it."""
+
+    seen: Seen | None
     document: dict[str, Any]
 
 
@@ -85,7 +83,7 @@ class Examiner:
         """Look at the record that ends at `until_ms`; what hinders that is told in the document."""
         try:
             seen = self.look(until_ms, progress)
-            return Examined(seen.record, seen.document, seen.candles)
+            return Examined(seen, seen.document)
         except CandleError as error:
             return Examined(None, untested(f"There is no record: {error.message}"))
         except ShortestPeakError as error:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from your_short_trade_margin_call.adapters.storage.artefacts import (
+    artefact_head,
     params_of,
     save_best_params,
     streamed_table,
@@ -21,8 +22,8 @@ from your_short_trade_margin_call.paths import Paths
 from your_short_trade_margin_call.reporting.evidence_text import untested
 from your_short_trade_margin_call.research.adoption import JUDGED_MS, Chosen
 from your_short_trade_margin_call.research.backtest_engine import BacktestEngine
-from your_short_trade_margin_call.research.running import Progress
 from your_short_trade_margin_call.research.sweep import Sweep, is_wide
+from your_short_trade_margin_call.research.threads import Progress
 from your_short_trade_margin_call.settings import ParameterGrid, Settings
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
     from your_short_trade_margin_call.trading.live_trading_engine import LiveTradingEngine
     from your_short_trade_margin_call.trading.state import Context
 
-NOT_TESTED = untested(
+WITHOUT_EVIDENCE = untested(
     "The winner was chosen on the very candles it is judged by: nothing here says it is better than luck."
 )
 
@@ -190,7 +191,8 @@ class MainEngine:
             examined = parts.examiner.examine(until_ms, examining or progress)
             document["evidence"] = examined.document
             if with_views:
-                views = parts.examiner.views(candles, examined.candles, examining or progress)
+                walked = None if examined.seen is None else examined.seen.candles
+                views = parts.examiner.views(candles, walked, examining or progress)
                 document["evidence"] = {**examined.document, "views": views}
         saved = save_best_params(parts.paths, document)
         table = parts.paths.sweep_table(parts.symbol, parts.market)
@@ -263,29 +265,18 @@ class MainEngine:
     def _document(self, candles: Candles, sweep: Sweep, elapsed_s: float) -> dict[str, Any]:
         parts = self.parts
         best = int(sweep.order[0])
+        head = artefact_head(
+            parts.symbol, str(parts.market), candles, parts.settings, parts.grid, elapsed_s,
+            generated_at=parts.wall_now(), version=parts.version,
+        )  # fmt: skip
         return {
-            "schema_version": 1,
-            "generated_at": parts.wall_now(),
-            "symbol": parts.symbol,
-            "market": str(parts.market),
-            "candles": {
-                "start_ms": candles.start_ms,
-                "end_ms": candles.end_ms,
-                "count": len(candles),
-                "hash": candles.content_hash,
-            },
-            "settings_hash": parts.settings.fingerprint(),
-            "settings": parts.settings.model_dump(mode="json"),
-            "grid": parts.grid.model_dump(mode="json"),
-            "seed": parts.settings.seed,
-            "program_version": parts.version,
-            "elapsed_s": round(elapsed_s, 3),
+            **head,
             "trials": sweep.trials,
             "params": params_as_dict(sweep.best),
             "results": sweep.best_metrics.as_dict(),
             "blocked": sweep.blocked_of(best),
             "facts": self._facts(candles, sweep),
-            "evidence": dict(NOT_TESTED),
+            "evidence": dict(WITHOUT_EVIDENCE),
         }
 
     def _facts(self, candles: Candles, sweep: Sweep) -> dict[str, Any]:

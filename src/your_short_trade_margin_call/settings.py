@@ -19,17 +19,16 @@ from typing import Annotated, Any, Self, TypeVar
 from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from your_short_trade_margin_call.domain.errors import SettingError
+from your_short_trade_margin_call.domain.spans import CANDLE_MS, DAY_MS, HOUR_MS, MINUTE_MS
 from your_short_trade_margin_call.domain.words import Adopt, ExitType
 
-CANDLE_MS = 180_000
-LONGEST_MS = 3_650 * 86_400_000
+LONGEST_MS = 3_650 * DAY_MS
 """Ten years: no duration is longer."""
 MOST_TRIALS = 1_000_000
 """The largest grid of one sweep."""
-MINUTE_MS = 60_000
 ENVIRONMENT_PREFIX = "SHORTEST_PEAK_"
 
-_UNITS_MS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
+_UNITS_MS = {"ms": 1, "s": 1_000, "m": MINUTE_MS, "h": HOUR_MS, "d": DAY_MS}
 _DURATION = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)\s*$")
 # Variables that share the prefix without being settings.
 _NOT_SETTINGS = {"data_dir", "endpoint", "keys_file", "no_evidence"}
@@ -126,8 +125,8 @@ class Settings(_Frozen):
     max_drawdown: Annotated[Fraction, Field(gt=0, le=1)] | None = None
     cooldown: Annotated[DurationMs, Field(gt=0)] | None = None
     # The cycle
-    window: DurationMs = Field(86_400_000, ge=CANDLE_MS)
-    reoptimize: Annotated[DurationMs, Field(ge=CANDLE_MS)] | None = 43_200_000
+    window: DurationMs = Field(DAY_MS, ge=CANDLE_MS)
+    reoptimize: Annotated[DurationMs, Field(ge=CANDLE_MS)] | None = DAY_MS // 2
     adopt: Adopt = Adopt.ALWAYS
     stale_after: DurationMs = Field(2 * CANDLE_MS, ge=1_000)
     # Luck, and the invented market

@@ -23,11 +23,12 @@ from your_short_trade_margin_call.adapters.bybit_server.app import Server
 from your_short_trade_margin_call.adapters.bybit_server.building import DEMO_KEY, DEMO_SECRET, Market, make_world
 from your_short_trade_margin_call.adapters.bybit_server.world import World
 from your_short_trade_margin_call.domain.messages import Event, QuoteArrived
+from your_short_trade_margin_call.domain.spans import CANDLE_MS
 from your_short_trade_margin_call.domain.words import Account
 from your_short_trade_margin_call.market.candles import Candles
 from your_short_trade_margin_call.market.extras import FundingRates
 from your_short_trade_margin_call.market.instruments import find_instrument
-from your_short_trade_margin_call.settings import CANDLE_MS, Settings
+from your_short_trade_margin_call.settings import Settings
 
 T0 = 1_767_225_600_000
 SYMBOL = "BTCUSDT"

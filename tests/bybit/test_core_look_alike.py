@@ -19,8 +19,8 @@ from your_short_trade_margin_call.adapters.bybit.timing import Timing
 from your_short_trade_margin_call.adapters.bybit_server.building import DEMO_KEY, DEMO_SECRET
 from your_short_trade_margin_call.adapters.system_clock import SystemClock, stopwatch_s
 from your_short_trade_margin_call.domain.errors import KeyRefusedError, OrderRefusedError
+from your_short_trade_margin_call.domain.spans import CANDLE_MS
 from your_short_trade_margin_call.domain.words import Account
-from your_short_trade_margin_call.settings import CANDLE_MS
 
 PAIR = {"category": "linear", "symbol": "BTCUSDT"}
 QUICK = Timing().faster(5)

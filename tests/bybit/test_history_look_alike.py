@@ -15,11 +15,12 @@ from your_short_trade_margin_call.adapters.bybit.candle_source import BybitCandl
 from your_short_trade_margin_call.adapters.bybit_server.building import Market, make_world
 from your_short_trade_margin_call.adapters.bybit_server.world import World
 from your_short_trade_margin_call.adapters.storage.candle_store import CandleStore
-from your_short_trade_margin_call.adapters.storage.history_rows import DAY_MS, HistoryKind
+from your_short_trade_margin_call.adapters.storage.history_rows import HistoryKind
+from your_short_trade_margin_call.domain.spans import CANDLE_MS, DAY_MS
 from your_short_trade_margin_call.market.candles import Candles
 from your_short_trade_margin_call.market.instruments import find_instrument
 from your_short_trade_margin_call.market.synthetic import SyntheticMarket, generate
-from your_short_trade_margin_call.settings import CANDLE_MS, Settings
+from your_short_trade_margin_call.settings import Settings
 
 MARKET = generate(SyntheticMarket(symbol="BTCUSDT", minutes=3 * 1_440 + 600))
 NOW = MARKET.start_ms + 3 * DAY_MS

@@ -16,8 +16,8 @@ from your_short_trade_margin_call.adapters.bybit_server.request_log import Logge
 from your_short_trade_margin_call.adapters.bybit_server.world import World
 from your_short_trade_margin_call.domain.errors import KeyRefusedError, OrderRefusedError, OutcomeUnknownError
 from your_short_trade_margin_call.domain.messages import ConditionChanged, OrderRequest
+from your_short_trade_margin_call.domain.spans import CANDLE_MS
 from your_short_trade_margin_call.domain.words import Account, OrderType, Purpose, Side
-from your_short_trade_margin_call.settings import CANDLE_MS
 
 CREATE, TRADE = "/v5/order/create", "/v5/trade"
 

@@ -16,11 +16,12 @@ from your_short_trade_margin_call.adapters.bybit_server.app import Server
 from your_short_trade_margin_call.adapters.bybit_server.building import Market, make_world
 from your_short_trade_margin_call.adapters.bybit_server.world import World
 from your_short_trade_margin_call.domain.instrument import Instrument
+from your_short_trade_margin_call.domain.spans import CANDLE_MS
 from your_short_trade_margin_call.market.candles import Candles
 from your_short_trade_margin_call.market.extras import FundingRates, MarkCandles
 from your_short_trade_margin_call.market.instruments import find_instrument
 from your_short_trade_margin_call.market.synthetic import SyntheticMarket, generate
-from your_short_trade_margin_call.settings import CANDLE_MS, Settings
+from your_short_trade_margin_call.settings import Settings
 
 T0 = 1_767_225_600_000
 """Open time of the first candle: a midnight, UTC."""

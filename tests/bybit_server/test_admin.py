@@ -12,7 +12,8 @@ from tests.bybit_server.serving import Client, Stream, invented_world, plenty_of
 from your_short_trade_margin_call.adapters.bybit_server.building import DEMO_KEY, make_world
 from your_short_trade_margin_call.adapters.bybit_server.stepping import Stepper
 from your_short_trade_margin_call.domain.errors import SettingError
-from your_short_trade_margin_call.settings import CANDLE_MS, Settings
+from your_short_trade_margin_call.domain.spans import CANDLE_MS
+from your_short_trade_margin_call.settings import Settings
 
 TIME = "/v5/market/time"
 KLINE, BOOK = "kline.3.BTCUSDT", "orderbook.1.BTCUSDT"

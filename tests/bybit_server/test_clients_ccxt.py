@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from your_short_trade_margin_call.adapters.bybit_server.account_config import AccountConfig
-from your_short_trade_margin_call.settings import CANDLE_MS
+from your_short_trade_margin_call.domain.spans import CANDLE_MS
 
 from .clients import LINEAR_ONLY, ccxt_exchange, ccxt_warnings
 from .serving import Client, with_server

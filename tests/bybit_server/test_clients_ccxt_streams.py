@@ -12,7 +12,7 @@ import pytest
 from your_short_trade_margin_call.adapters.bybit_server.account import TOPICS
 from your_short_trade_margin_call.adapters.bybit_server.building import DEMO_KEY, DEMO_SECRET
 from your_short_trade_margin_call.adapters.bybit_server.bus import Bus
-from your_short_trade_margin_call.settings import CANDLE_MS
+from your_short_trade_margin_call.domain.spans import CANDLE_MS
 
 from .clients import LINEAR_ONLY, ccxt_exchange, ccxt_warnings
 from .serving import PATIENCE_S, Client, with_server

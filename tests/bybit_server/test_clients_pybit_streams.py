@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from your_short_trade_margin_call.adapters.bybit_server.building import DEMO_KEY, DEMO_SECRET
-from your_short_trade_margin_call.settings import CANDLE_MS
+from your_short_trade_margin_call.domain.spans import CANDLE_MS
 
 from .clients import KEYS, ServerThread, all_threads_end, point_pybit_at, pybit_session, pybit_stream
 from .serving import PATIENCE_S

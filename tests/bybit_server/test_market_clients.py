@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.bybit_server.serving import HISTORY, T0, Client, small_world, with_server
-from your_short_trade_margin_call.settings import CANDLE_MS
+from your_short_trade_margin_call.domain.spans import CANDLE_MS
 
 pytestmark = pytest.mark.filterwarnings("default")
 """What those packages warn about is theirs."""

@@ -9,7 +9,8 @@ import pytest
 from tests.bybit_server.serving import HISTORY, T0, Client, invented_world, plenty_of_pairs, small_world, with_server
 from tests.bybit_server.shapes import differences, needs_samples, sample
 from your_short_trade_margin_call.adapters.bybit_server.building import make_world
-from your_short_trade_margin_call.settings import CANDLE_MS, Settings
+from your_short_trade_margin_call.domain.spans import CANDLE_MS
+from your_short_trade_margin_call.settings import Settings
 
 NOW = T0 + HISTORY * CANDLE_MS
 KLINE = "/v5/market/kline"

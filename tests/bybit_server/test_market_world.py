@@ -16,8 +16,9 @@ from your_short_trade_margin_call.adapters.bybit_server.bus import Bus, Subscrib
 from your_short_trade_margin_call.adapters.bybit_server.phases import Phase
 from your_short_trade_margin_call.adapters.bybit_server.world import World
 from your_short_trade_margin_call.domain.errors import BadInputError, TooFewCandlesError
+from your_short_trade_margin_call.domain.spans import CANDLE_MS
 from your_short_trade_margin_call.market.instruments import find_instrument
-from your_short_trade_margin_call.settings import CANDLE_MS, Settings
+from your_short_trade_margin_call.settings import Settings
 
 PAIR = "BTCUSDT"
 TOPICS = tuple(f"{topic}.{PAIR}" for topic in ("kline.3", "kline.15", "orderbook.1", "tickers", "publicTrade"))

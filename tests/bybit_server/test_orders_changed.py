@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from your_short_trade_margin_call.settings import CANDLE_MS
+from your_short_trade_margin_call.domain.spans import CANDLE_MS
 
 from .trader import CALM, FLAT, OTHER, SYMBOL, T0, Trader
 

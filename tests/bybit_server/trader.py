@@ -19,9 +19,10 @@ from your_short_trade_margin_call.adapters.bybit_server.codes import ApiError
 from your_short_trade_margin_call.adapters.bybit_server.private_routes import QUERIES, WRITES
 from your_short_trade_margin_call.adapters.bybit_server.world import World
 from your_short_trade_margin_call.domain.instrument import Instrument, RiskTier
+from your_short_trade_margin_call.domain.spans import CANDLE_MS
 from your_short_trade_margin_call.market.candles import Candles
 from your_short_trade_margin_call.market.extras import FundingRates
-from your_short_trade_margin_call.settings import CANDLE_MS, Settings
+from your_short_trade_margin_call.settings import Settings
 
 T0 = 1_700_000_100_000 - 1_700_000_100_000 % CANDLE_MS
 """Open time of the first candle a trader meets; one of history lies before."""

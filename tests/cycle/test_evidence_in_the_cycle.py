@@ -19,7 +19,7 @@ from your_short_trade_margin_call.domain.words import Account
 from your_short_trade_margin_call.examiner import Examined, Examiner
 from your_short_trade_margin_call.main_engine import Optimization
 from your_short_trade_margin_call.research.backtest_engine import BacktestEngine
-from your_short_trade_margin_call.research.running import Progress
+from your_short_trade_margin_call.research.threads import Progress
 from your_short_trade_margin_call.settings import ParameterGrid, Settings
 
 VERDICTS = ("REAL", "LUCK", "CAN'T TELL", "REAL", "NOT TESTED")

@@ -18,11 +18,12 @@ from your_short_trade_margin_call.domain.errors import (
     ShortestPeakError,
     TooFewCandlesError,
 )
-from your_short_trade_margin_call.examiner import DAY_MS, MOST_DAYS, Examiner
+from your_short_trade_margin_call.domain.spans import CANDLE_MS, DAY_MS
+from your_short_trade_margin_call.examiner import MOST_DAYS, Examiner
 from your_short_trade_margin_call.market.candles import Candles
 from your_short_trade_margin_call.research.backtest_engine import BacktestEngine
 from your_short_trade_margin_call.research.statistics.e_values import alpha_share
-from your_short_trade_margin_call.settings import CANDLE_MS, Settings
+from your_short_trade_margin_call.settings import Settings
 
 CANDLES = history(21, 24 * 12, volatility_per_minute=0.002, mark=False, funding=False)
 END = CANDLES.end_ms

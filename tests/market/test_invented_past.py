@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from your_short_trade_margin_call.domain.spans import CANDLE_MS
 from your_short_trade_margin_call.market.candles import Candles
 from your_short_trade_margin_call.market.invented_past import invented_past
 from your_short_trade_margin_call.market.synthetic import SyntheticMarket, generate
-from your_short_trade_margin_call.settings import CANDLE_MS, Settings
+from your_short_trade_margin_call.settings import Settings
 
 DAY = 86_400_000
 PRICES = ("open", "high", "low", "close")

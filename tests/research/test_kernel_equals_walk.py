@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from tests.twin.walking_kernel import Walked, walk
 from tests.worlds import World, random_world
+from your_short_trade_margin_call.domain.spans import CANDLE_MS
 from your_short_trade_margin_call.domain.words import BlockReason, ExitReason, ExitType
 from your_short_trade_margin_call.market.candles import Candles
 from your_short_trade_margin_call.market.extras import FundingRates
@@ -24,7 +25,7 @@ from your_short_trade_margin_call.research.survey import make_field
 from your_short_trade_margin_call.research.trials import Trials, grid_params
 from your_short_trade_margin_call.rules.market_arrays import make_market
 from your_short_trade_margin_call.rules.terms import make_contract, make_terms
-from your_short_trade_margin_call.settings import CANDLE_MS, ParameterGrid, Settings
+from your_short_trade_margin_call.settings import ParameterGrid, Settings
 
 WIDE = ParameterGrid(
     highest_high_lookback=(5, 1, 20),

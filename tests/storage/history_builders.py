@@ -7,13 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from your_short_trade_margin_call.adapters.storage.candle_store import CandleStore
-from your_short_trade_margin_call.adapters.storage.history_rows import (
-    DAY_MS,
-    HistoryKind,
-    Rows,
-    Span,
-    missing_times,
-)
+from your_short_trade_margin_call.adapters.storage.history_rows import HistoryKind, Rows, Span, missing_times
+from your_short_trade_margin_call.domain.spans import DAY_MS
 
 DAY = 1_748_563_200_000  # 2025-05-30
 STEP = 180_000

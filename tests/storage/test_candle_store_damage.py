@@ -21,8 +21,9 @@ from tests.storage.history_builders import (
 )
 from your_short_trade_margin_call.adapters.storage.candle_store import CandleStore
 from your_short_trade_margin_call.adapters.storage.day_files import as_parquet
-from your_short_trade_margin_call.adapters.storage.history_rows import DAY_MS, Rows, Span
+from your_short_trade_margin_call.adapters.storage.history_rows import Rows, Span
 from your_short_trade_margin_call.domain.errors import DiskError
+from your_short_trade_margin_call.domain.spans import DAY_MS
 
 SPAWN = multiprocessing.get_context("spawn")
 LATER = DAY + 10 * DAY_MS

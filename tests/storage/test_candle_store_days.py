@@ -9,8 +9,9 @@ import pytest
 
 from tests.storage.history_builders import CANDLES, DAY, FUNDING, HOUR, MARK, MINUTES, STEP, day, put, rows_of
 from your_short_trade_margin_call.adapters.storage.candle_store import TAIL_MS, CandleStore
-from your_short_trade_margin_call.adapters.storage.history_rows import DAY_MS, HistoryKind, Rows, Span
+from your_short_trade_margin_call.adapters.storage.history_rows import HistoryKind, Rows, Span
 from your_short_trade_margin_call.domain.errors import EmptyCandlesError
+from your_short_trade_margin_call.domain.spans import DAY_MS
 from your_short_trade_margin_call.market.candles import Candles
 from your_short_trade_margin_call.market.extras import FundingRates, MarkCandles, MinuteCandles
 from your_short_trade_margin_call.paths import Paths

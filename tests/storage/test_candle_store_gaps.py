@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from tests.storage.history_builders import CANDLES, DAY, FUNDING, HOUR, MARK, STEP, day, put
 from your_short_trade_margin_call.adapters.storage.candle_store import CandleStore
 from your_short_trade_margin_call.adapters.storage.gap_ledger import MOST_TIMES, GapLedger
-from your_short_trade_margin_call.adapters.storage.history_rows import DAY_MS, Span, days_in, spans_of
+from your_short_trade_margin_call.adapters.storage.history_rows import Span, days_in, spans_of
+from your_short_trade_margin_call.domain.spans import DAY_MS
 
 LATER = DAY + 10 * DAY_MS
 LOST = (DAY + 40 * STEP, DAY + 41 * STEP)

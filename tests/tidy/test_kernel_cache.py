@@ -21,7 +21,12 @@ from your_short_trade_margin_call.rules.jit import source_hash
 PACKAGE = Path(your_short_trade_margin_call.__file__).parent
 KERNEL_SOURCES = sorted(
     path.relative_to(PACKAGE).as_posix()
-    for path in (*PACKAGE.glob("rules/*.py"), *PACKAGE.glob("research/*_kernel.py"), PACKAGE / "domain/words.py")
+    for path in (
+        *PACKAGE.glob("rules/*.py"),
+        *PACKAGE.glob("research/*_kernel.py"),
+        PACKAGE / "domain/words.py",
+        PACKAGE / "domain/spans.py",
+    )
 )
 
 

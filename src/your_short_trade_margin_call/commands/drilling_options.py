@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from your_short_trade_margin_call.commands.options import Assignments, Config, Debug, Json, Seed
 from your_short_trade_margin_call.domain.words import DrillKind
 
 
@@ -31,13 +32,8 @@ class Drilling:
     workers: Annotated[int | None, typer.Option("--workers", metavar="N", help="Threads; all cores, if not given.")] = (
         None
     )
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout; words go to stderr.")] = False
-    config: Annotated[Path | None, typer.Option("--config", metavar="FILE.toml", help="Settings as name = value.")] = (
-        None
-    )
-    assignments: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="NAME=VALUE", help="One setting; repeatable. --set spread_bps=4"),
-    ] = None
-    seed: Annotated[int | None, typer.Option("--seed", metavar="N", help="Luck of the markets and of fills.")] = None
-    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False
+    json: Json = False
+    config: Config = None
+    assignments: Assignments = None
+    seed: Seed = None
+    debug: Debug = False

@@ -18,7 +18,7 @@ from your_short_trade_margin_call.adapters.bybit.timing import Timing
 from your_short_trade_margin_call.adapters.storage.candle_store import RECORDED, CandleStore
 from your_short_trade_margin_call.adapters.storage.day_files import as_parquet
 from your_short_trade_margin_call.adapters.storage.files import write_atomically
-from your_short_trade_margin_call.adapters.storage.history_rows import DAY_MS, HistoryKind, Span, day_of, days_in
+from your_short_trade_margin_call.adapters.storage.history_rows import HistoryKind, Span, day_of, days_in
 from your_short_trade_margin_call.adapters.storage.kept_instruments import KeptInstruments
 from your_short_trade_margin_call.adapters.system_clock import stopwatch_s
 from your_short_trade_margin_call.commands.endpoint import chosen_endpoint
@@ -27,6 +27,7 @@ from your_short_trade_margin_call.commands.output import print_json
 from your_short_trade_margin_call.commands.program import INTERRUPTED
 from your_short_trade_margin_call.commands.typed import check_settings
 from your_short_trade_margin_call.domain.errors import BadInputError, EmptyCandlesError, SettingError
+from your_short_trade_margin_call.domain.spans import CANDLE_MS, DAY_MS
 from your_short_trade_margin_call.domain.words import Account
 from your_short_trade_margin_call.market.candles import Candles
 from your_short_trade_margin_call.market.tables import format_of
@@ -35,7 +36,6 @@ from your_short_trade_margin_call.reporting.progress import progress
 from your_short_trade_margin_call.reporting.screen import Screen
 from your_short_trade_margin_call.reporting.sheets import show_rows
 from your_short_trade_margin_call.reporting.text import counted, moment
-from your_short_trade_margin_call.settings import CANDLE_MS
 
 MOST_DAYS = 3_650
 

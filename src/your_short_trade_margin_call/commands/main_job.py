@@ -36,7 +36,7 @@ from your_short_trade_margin_call.commands.trading_run import outcome_json, show
 from your_short_trade_margin_call.composition import Prepared, make_optimizer, prepare
 from your_short_trade_margin_call.domain.errors import UnknownPairError
 from your_short_trade_margin_call.domain.words import Account
-from your_short_trade_margin_call.main_engine import NOT_TESTED, Optimization
+from your_short_trade_margin_call.main_engine import WITHOUT_EVIDENCE, Optimization
 from your_short_trade_margin_call.paths import Paths
 from your_short_trade_margin_call.reporting.screen import Screen
 from your_short_trade_margin_call.reporting.sheets import params_text, show_rows
@@ -93,7 +93,7 @@ def trade(symbol: str, typed: Typed, params: Path | None, screen: Screen) -> Non
         chosen = real_money.with_risk(params_of(saved), request.risk_fraction)
         screen.heading(f"{symbol} on the {prepared.name} market")
         show_rows(screen, [("parameters", params_text(chosen))])
-        screen.say(evidence_text(prepared, saved["evidence"] or NOT_TESTED), style="bold")
+        screen.say(evidence_text(prepared, saved["evidence"] or WITHOUT_EVIDENCE), style="bold")
         _show_doubts(screen, prepared, saved)
         last_price = float(window_of(prepared, prepared.start_ms).close[-1])
         show_worst_loss(screen, prepared, chosen, last_price, saved["results"].get("avg_win") or 0.0)

@@ -24,6 +24,15 @@ Assignments = Annotated[
 ]
 Seed = Annotated[int | None, typer.Option("--seed", metavar="N", help="Luck of fills, and invented prices.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
+InstrumentFile = Annotated[
+    Path | None,
+    typer.Option("--instrument", metavar="FILE.json", help="The pair's rules, for pairs not known here."),
+]
+MarkFile = Annotated[Path | None, typer.Option("--mark", metavar="FILE", help="Mark-price candles beside them.")]
+FundingFile = Annotated[Path | None, typer.Option("--funding", metavar="FILE", help="Funding settlements beside them.")]
+MinutesFile = Annotated[
+    Path | None, typer.Option("--minutes", metavar="FILE", help="1-minute candles for doubtful ones.")
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,10 +49,7 @@ class Common:
     config: Config = None
     assignments: Assignments = None
     seed: Seed = None
-    instrument: Annotated[
-        Path | None,
-        typer.Option("--instrument", metavar="FILE.json", help="The pair's rules, for pairs not known here."),
-    ] = None
+    instrument: InstrumentFile = None
     debug: Debug = False
 
 
@@ -85,13 +91,9 @@ class Market:
         Path | None,
         typer.Option("--candles", metavar="FILE", help="Recorded candles, Parquet or CSV (implies --market replay)."),
     ] = None
-    mark: Annotated[Path | None, typer.Option("--mark", metavar="FILE", help="Mark-price candles beside them.")] = None
-    funding: Annotated[
-        Path | None, typer.Option("--funding", metavar="FILE", help="Funding settlements beside them.")
-    ] = None
-    minutes: Annotated[
-        Path | None, typer.Option("--minutes", metavar="FILE", help="1-minute candles for doubtful ones.")
-    ] = None
+    mark: MarkFile = None
+    funding: FundingFile = None
+    minutes: MinutesFile = None
     timerange: Annotated[
         str | None,
         typer.Option(

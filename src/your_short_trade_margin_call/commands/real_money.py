@@ -18,6 +18,7 @@ from your_short_trade_margin_call.composition import Prepared, Request
 from your_short_trade_margin_call.domain.checks import CheckStatus, failures
 from your_short_trade_margin_call.domain.errors import BadInputError, NotAllowedError, UnknownPairError
 from your_short_trade_margin_call.domain.params import StrategyParams
+from your_short_trade_margin_call.domain.spans import HOUR_MS
 from your_short_trade_margin_call.domain.words import Account
 from your_short_trade_margin_call.main_engine import Optimization
 from your_short_trade_margin_call.market.symbols import parse_symbol
@@ -26,7 +27,7 @@ from your_short_trade_margin_call.reporting.checks import checks_summary, show_c
 from your_short_trade_margin_call.reporting.screen import Screen
 from your_short_trade_margin_call.reporting.text import counted, span, usdt
 
-OLDEST_EVIDENCE_MS = 24 * 3_600_000
+OLDEST_EVIDENCE_MS = 24 * HOUR_MS
 
 _PLAY_MONEY = {
     Account.DEMO: "A demo account of Bybit: real prices, play money.",

@@ -8,6 +8,18 @@ from typing import Annotated
 
 import typer
 
+from your_short_trade_margin_call.commands.options import (
+    Assignments,
+    Config,
+    Debug,
+    FundingFile,
+    InstrumentFile,
+    Json,
+    MarkFile,
+    MinutesFile,
+    Seed,
+)
+
 USUAL_PORT, USUAL_ADMIN_PORT = 8080, 8081
 
 
@@ -19,17 +31,10 @@ class Serving:
         Path | None,
         typer.Option("--candles", metavar="FILE", help="Recorded candles of one pair, Parquet or CSV."),
     ] = None
-    mark: Annotated[Path | None, typer.Option("--mark", metavar="FILE", help="Mark-price candles beside them.")] = None
-    funding: Annotated[
-        Path | None, typer.Option("--funding", metavar="FILE", help="Funding settlements beside them.")
-    ] = None
-    minutes: Annotated[Path | None, typer.Option("--minutes", metavar="FILE", help="1-minute candles beside them.")] = (
-        None
-    )
-    instrument: Annotated[
-        Path | None,
-        typer.Option("--instrument", metavar="FILE.json", help="The pair's rules, for a pair not known here."),
-    ] = None
+    mark: MarkFile = None
+    funding: FundingFile = None
+    minutes: MinutesFile = None
+    instrument: InstrumentFile = None
     days: Annotated[
         float | None,
         typer.Option("--days", metavar="N", help="Days of an invented market after its history (3; 7 when slower)."),
@@ -46,13 +51,8 @@ class Serving:
     secret: Annotated[str | None, typer.Option("--secret", metavar="S", help="What its requests are signed with.")] = (
         None
     )
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout; words go to stderr.")] = False
-    config: Annotated[Path | None, typer.Option("--config", metavar="FILE.toml", help="Settings as name = value.")] = (
-        None
-    )
-    assignments: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="NAME=VALUE", help="One setting; repeatable. --set starting_balance=1000"),
-    ] = None
-    seed: Annotated[int | None, typer.Option("--seed", metavar="N", help="Luck of fills, and invented prices.")] = None
-    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False
+    json: Json = False
+    config: Config = None
+    assignments: Assignments = None
+    seed: Seed = None
+    debug: Debug = False

@@ -9,6 +9,7 @@ from typing import Any
 
 from your_short_trade_margin_call.commands.options import Common, Trading
 from your_short_trade_margin_call.domain.errors import BadInputError, SettingError
+from your_short_trade_margin_call.domain.spans import DAY_MS
 from your_short_trade_margin_call.settings import (
     Settings,
     load_settings,
@@ -17,7 +18,6 @@ from your_short_trade_margin_call.settings import (
     parse_fraction,
 )
 
-DAY_MS = 86_400_000
 FOREVER_MS = 1 << 53
 
 _DAY = re.compile(r"\d{8}")

@@ -18,7 +18,7 @@ from your_short_trade_margin_call.commands.stopping import interruptible
 from your_short_trade_margin_call.commands.typed import days_ms, parse_time
 from your_short_trade_margin_call.composition import Prepared, make_backtest_engine, prepare
 from your_short_trade_margin_call.composition.history import days_of_record
-from your_short_trade_margin_call.composition.parts import artefact_head, make_examiner
+from your_short_trade_margin_call.composition.parts import head_of, make_examiner
 from your_short_trade_margin_call.composition.request import Request
 from your_short_trade_margin_call.domain.errors import AnswerIsNoError, BadInputError
 from your_short_trade_margin_call.domain.words import Verdict
@@ -46,7 +46,7 @@ def walk_forward(
     started = stopwatch_s()
     seen = _look(screen, prepared, walking.days)
     elapsed_s = stopwatch_s() - started
-    document = {**artefact_head(prepared, seen.candles, elapsed_s), "evidence": seen.document}
+    document = {**head_of(prepared, seen.candles, elapsed_s), "evidence": seen.document}
     written = _write(prepared, seen, document, walking.figure)
     if common.json:
         folds = seen.record.folds.to_dicts()

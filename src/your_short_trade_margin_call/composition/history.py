@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from your_short_trade_margin_call.composition.request import Prepared
+from your_short_trade_margin_call.domain.spans import DAY_MS
 from your_short_trade_margin_call.domain.words import MarketKind
 from your_short_trade_margin_call.examiner import USUAL_DAYS
-
-DAY_MS = 86_400_000
 
 
 def days_of_record(prepared: Prepared, days: float | None) -> float:

@@ -10,13 +10,13 @@ from your_short_trade_margin_call.adapters.storage.kept_instruments import KeptI
 from your_short_trade_margin_call.composition.request import SIMULATED_SPEED, Prepared, Request, Tell
 from your_short_trade_margin_call.domain.errors import BadInputError, EmptyCandlesError
 from your_short_trade_margin_call.domain.instrument import Instrument
+from your_short_trade_margin_call.domain.spans import DAY_MS, MINUTE_MS
 from your_short_trade_margin_call.domain.words import Account, MarketKind
 from your_short_trade_margin_call.market.candles import Candles
 from your_short_trade_margin_call.market.columns import moment
 from your_short_trade_margin_call.market.instruments import read_instrument_file
 from your_short_trade_margin_call.market.synthetic import SyntheticMarket, generate
 
-DAY_MS = 86_400_000
 SIMULATED_DAYS = 1
 LONGEST_INVENTED_MS = 90 * DAY_MS
 
@@ -181,7 +181,7 @@ def _invented(request: Request, instrument: Instrument) -> Candles:
         # Cut before it becomes a whole number: the speed may be infinite.
         wanted = min(request.wall_ms * (request.speed or SIMULATED_SPEED), LONGEST_INVENTED_MS)
         traded = max(traded, int(wanted) + settings.candle_ms)
-    minutes = (settings.window + traded) // 60_000
+    minutes = (settings.window + traded) // MINUTE_MS
     return generate(
         SyntheticMarket(
             seed=settings.seed,

@@ -9,6 +9,7 @@ from datetime import datetime, timezone
 from typing import Any
 
 from your_short_trade_margin_call import __version__
+from your_short_trade_margin_call.adapters.storage.artefacts import artefact_head
 from your_short_trade_margin_call.adapters.storage.looks import Looks
 from your_short_trade_margin_call.adapters.storage.optimization_queue import OptimizationQueue, Owner
 from your_short_trade_margin_call.adapters.system_clock import stopwatch_s
@@ -37,27 +38,13 @@ def make_examiner(prepared: Prepared) -> Examiner:
     return Examiner(request.symbol, prepared.name, engine, request.grid, prepared.history, looks)
 
 
-def artefact_head(prepared: Prepared, candles: Candles, elapsed_s: float) -> dict[str, Any]:
-    """What every artefact begins with: enough to make it again, bit for bit."""
+def head_of(prepared: Prepared, candles: Candles, elapsed_s: float) -> dict[str, Any]:
+    """The head of an artefact that a command writes now."""
     request = prepared.request
-    return {
-        "schema_version": 1,
-        "generated_at": wall_now(),
-        "symbol": request.symbol,
-        "market": prepared.name,
-        "candles": {
-            "start_ms": candles.start_ms,
-            "end_ms": candles.end_ms,
-            "count": len(candles),
-            "hash": candles.content_hash,
-        },
-        "settings_hash": request.settings.fingerprint(),
-        "settings": request.settings.model_dump(mode="json"),
-        "grid": request.grid.model_dump(mode="json"),
-        "seed": request.settings.seed,
-        "program_version": __version__,
-        "elapsed_s": round(elapsed_s, 3),
-    }
+    return artefact_head(
+        request.symbol, str(prepared.name), candles, request.settings, request.grid, elapsed_s,
+        generated_at=wall_now(), version=__version__,
+    )  # fmt: skip
 
 
 def wall_now() -> str:

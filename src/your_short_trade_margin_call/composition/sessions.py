@@ -15,6 +15,7 @@ from your_short_trade_margin_call.adapters.system_clock import ScaledClock
 from your_short_trade_margin_call.composition.parts import make_parts
 from your_short_trade_margin_call.composition.request import SIMULATED_SPEED, Prepared
 from your_short_trade_margin_call.domain.params import StrategyParams
+from your_short_trade_margin_call.domain.spans import HOUR_MS
 from your_short_trade_margin_call.main_engine import MainEngine, Parts, TradingSummary
 from your_short_trade_margin_call.rules.market_arrays import make_market
 from your_short_trade_margin_call.rules.terms import make_contract, make_terms
@@ -119,7 +120,7 @@ def _replay_session(prepared: Prepared, parts: Parts) -> TradingSession:
     request, start_ms = prepared.request, prepared.start_ms
     settings = request.settings
     first = int(prepared.candles.time_ms.searchsorted(start_ms))
-    prepared.candles.require(first + 2, f"trading after a first window of {settings.window // 3_600_000} h")
+    prepared.candles.require(first + 2, f"trading after a first window of {settings.window // HOUR_MS} h")
     contract, terms = make_contract(prepared.instrument), make_terms(settings, request.symbol)
     exchange = SimulatedExchange(contract, terms, settings.starting_balance, settings.candle_ms)
     clock = ScaledClock(start_ms, _speed(prepared))

@@ -27,6 +27,7 @@ from your_short_trade_margin_call.domain.messages import (
     Order,
     OrderRequest,
 )
+from your_short_trade_margin_call.domain.spans import CANDLE_MS
 from your_short_trade_margin_call.exchange.book import Book, Moment, Quote
 from your_short_trade_margin_call.exchange.clearing import Clearing
 from your_short_trade_margin_call.exchange.desk import (
@@ -48,7 +49,6 @@ from your_short_trade_margin_call.exchange.refusals import RefusalCode, refusal
 from your_short_trade_margin_call.exchange.state import dump_state, load_state
 from your_short_trade_margin_call.exchange.windows import Windows
 from your_short_trade_margin_call.rules.terms import Contract, Terms
-from your_short_trade_margin_call.settings import CANDLE_MS
 
 
 class SimulatedExchange(Windows):

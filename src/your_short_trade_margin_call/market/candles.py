@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from your_short_trade_margin_call.domain.errors import CandleError, EmptyCandlesError, TooFewCandlesError
+from your_short_trade_margin_call.domain.spans import CANDLE_MS, MINUTE_MS
 from your_short_trade_margin_call.market.columns import Floats, Times
 from your_short_trade_margin_call.market.extras import (
     FundingRates,
@@ -31,7 +32,6 @@ from your_short_trade_margin_call.market.quality import (
 )
 from your_short_trade_margin_call.market.symbols import parse_symbol
 from your_short_trade_margin_call.market.tables import Table, format_of, read_table
-from your_short_trade_margin_call.settings import CANDLE_MS, MINUTE_MS
 
 MarkSource: TypeAlias = MarkCandles | str | Path | None
 FundingSource: TypeAlias = FundingRates | str | Path | None

@@ -20,7 +20,7 @@ from your_short_trade_margin_call.domain.errors import (
     MisalignedError,
     NotFiniteError,
 )
-from your_short_trade_margin_call.settings import MINUTE_MS
+from your_short_trade_margin_call.domain.spans import MINUTE_MS
 
 Floats: TypeAlias = NDArray[np.float64]
 Times: TypeAlias = NDArray[np.int64]

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from your_short_trade_margin_call.domain.errors import NotFiniteError, TimeframeError
+from your_short_trade_margin_call.domain.spans import CANDLE_MS, MINUTE_MS
 from your_short_trade_margin_call.market.columns import (
     Floats,
     Times,
@@ -28,7 +29,6 @@ from your_short_trade_margin_call.market.ohlc import MINUTES_PER_CANDLE, PRICES,
 from your_short_trade_margin_call.market.quality import repair_notes
 from your_short_trade_margin_call.market.symbols import parse_symbol
 from your_short_trade_margin_call.market.tables import Table, read_table
-from your_short_trade_margin_call.settings import CANDLE_MS, MINUTE_MS
 
 if TYPE_CHECKING:
     from your_short_trade_margin_call.market.candles import Candles

@@ -7,9 +7,10 @@ from functools import lru_cache
 
 import numpy as np
 
+from your_short_trade_margin_call.domain.spans import MINUTE_MS
 from your_short_trade_margin_call.market.candles import Candles
 from your_short_trade_margin_call.market.synthetic import SyntheticMarket, generate
-from your_short_trade_margin_call.settings import MINUTE_MS, Settings
+from your_short_trade_margin_call.settings import Settings
 
 
 def invented_past(candles: Candles, settings: Settings, start_ms: int) -> Candles:

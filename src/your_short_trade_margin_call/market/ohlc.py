@@ -19,6 +19,7 @@ from your_short_trade_margin_call.domain.errors import (
     NotPositiveError,
     TimeframeError,
 )
+from your_short_trade_margin_call.domain.spans import CANDLE_MS, DAY_MS, HOUR_MS, MINUTE_MS
 from your_short_trade_margin_call.market.columns import (
     Floats,
     Times,
@@ -33,7 +34,6 @@ from your_short_trade_margin_call.market.columns import (
     moment,
     place,
 )
-from your_short_trade_margin_call.settings import CANDLE_MS, MINUTE_MS
 
 MINUTES_PER_CANDLE = CANDLE_MS // MINUTE_MS
 PRICES = ("open", "high", "low", "close")
@@ -177,7 +177,7 @@ def detect_timeframe(time_ms: Times, what: str) -> int:
 
 def timeframe_name(step_ms: int) -> str:
     """`5-minute`, `4-hour`, `1-day`."""
-    for length, unit in ((86_400_000, "day"), (3_600_000, "hour")):
+    for length, unit in ((DAY_MS, "day"), (HOUR_MS, "hour")):
         if step_ms % length == 0:
             return f"{step_ms // length}-{unit}"
     return f"{step_ms // MINUTE_MS}-minute"

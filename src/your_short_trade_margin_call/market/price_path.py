@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.random import PCG64, Generator, SeedSequence
 
+from your_short_trade_margin_call.domain.spans import MINUTE_MS
 from your_short_trade_margin_call.market.columns import Floats
 from your_short_trade_margin_call.market.ohlc import MINUTES_PER_CANDLE
-from your_short_trade_margin_call.settings import MINUTE_MS
 
 if TYPE_CHECKING:
     from your_short_trade_margin_call.market.synthetic import SyntheticMarket

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from your_short_trade_margin_call.domain.spans import CANDLE_MS, DAY_MS, HOUR_MS
 from your_short_trade_margin_call.market.columns import Floats, Times, moment
-from your_short_trade_margin_call.settings import CANDLE_MS
 
-LONGEST_FUNDING_INTERVAL_MS = 8 * 3_600_000
+LONGEST_FUNDING_INTERVAL_MS = 8 * HOUR_MS
 """No Bybit perpetual settles more rarely: a longer silence in the record is a hole."""
 
 _ANOTHER_PAIR = 2.0
@@ -69,7 +69,7 @@ def funding_note(settlements_ms: Times, start_ms: int, end_ms: int) -> tuple[str
         return ()
     longest = int(silences.argmax())
     first, last = moment(int(edges[longest])), moment(int(edges[longest + 1]))
-    days = float(silences[holes].sum()) / 86_400_000
+    days = float(silences[holes].sum()) / DAY_MS
     return (
         f"funding: no settlement is recorded on {days:.1f} days, the longest from {first} to {last}; it is 0 there.",
     )

@@ -23,6 +23,7 @@ from numpy.random import PCG64, Generator, SeedSequence
 from numpy.typing import NDArray
 
 from your_short_trade_margin_call.domain.errors import EmptyCandlesError, SettingError, UnknownPairError
+from your_short_trade_margin_call.domain.spans import CANDLE_MS, MINUTE_MS
 from your_short_trade_margin_call.market.candles import Candles
 from your_short_trade_margin_call.market.columns import Floats, Times
 from your_short_trade_margin_call.market.extras import FundingRates, MarkCandles, MinuteCandles
@@ -38,7 +39,6 @@ from your_short_trade_margin_call.market.price_path import (
     walk,
 )
 from your_short_trade_margin_call.market.symbols import parse_symbol
-from your_short_trade_margin_call.settings import CANDLE_MS, MINUTE_MS
 
 START_PRICES = {
     "BTCUSDT": 60_000.0,

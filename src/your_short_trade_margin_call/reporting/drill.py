@@ -6,6 +6,7 @@ import math
 
 from rich.table import Table
 
+from your_short_trade_margin_call.domain.spans import HOUR_MS
 from your_short_trade_margin_call.reporting.screen import Screen
 from your_short_trade_margin_call.reporting.text import counted
 from your_short_trade_margin_call.research.drill import PAIRS, Drill, DrillResult, KindResult
@@ -86,4 +87,4 @@ def _percent(value: float, digits: int = 2) -> str:
 
 def _step(drill: Drill) -> str:
     step_ms = drill.settings.reoptimize or drill.settings.window
-    return f"{step_ms / 3_600_000:g} h, in percent"
+    return f"{step_ms / HOUR_MS:g} h, in percent"

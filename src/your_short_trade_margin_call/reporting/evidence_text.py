@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from your_short_trade_margin_call.domain.spans import DAY_MS, HOUR_MS
 from your_short_trade_margin_call.market.candles import Candles
 from your_short_trade_margin_call.reporting.text import counted, span
 from your_short_trade_margin_call.research.evidence import Evidence
@@ -21,7 +22,7 @@ def untested(reason: str) -> dict[str, Any]:
 def sentence(evidence: Evidence) -> str:
     """The record in words, without the verdict."""
     e = evidence
-    step = f"{e.step_ms / 3_600_000:g} h"
+    step = f"{e.step_ms / HOUR_MS:g} h"
     promised = "" if math.isnan(e.promised_pct) else f"; promised {e.promised_pct:+.1f} %"
     return (
         f"Over the last {counted(e.folds, 'sweep')} ({counted(round(e.days), 'day')}) the account made "
@@ -39,7 +40,7 @@ def _held(evidence: Evidence) -> str:
 
 def _roughly(duration_ms: int) -> str:
     """A duration by its largest unit, days from two on."""
-    days, hours = duration_ms / 86_400_000, duration_ms / 3_600_000
+    days, hours = duration_ms / DAY_MS, duration_ms / HOUR_MS
     if days >= 2:
         return counted(round(days), "day")
     return f"{hours:.0f} h" if hours >= 2 else span(duration_ms).split(" s")[0]

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 from rich.table import Table
 from rich.text import Text
 
+from your_short_trade_margin_call.domain.spans import CANDLE_MS, DAY_MS
 from your_short_trade_margin_call.reporting.screen import Screen
 from your_short_trade_margin_call.reporting.text import (
-    DAY_MS,
     counted,
     listed,
     moment,
@@ -35,7 +35,6 @@ SHARPE_DAYS = 30
 """For less than this a Sharpe ratio says nothing: the best of pure noise reads 30 to 70."""
 
 _LABEL_WIDTH = 11
-_CANDLE_MS = 180_000
 
 
 def show_rows(screen: Screen, rows: Rows) -> None:
@@ -161,7 +160,7 @@ def trades_table(rows: Sequence[Mapping[str, Any]], decimals: int, limit: int = 
 
 def held(duration_ms: int) -> str:
     """How long, as far as candles can tell."""
-    return "< 3 min" if duration_ms < _CANDLE_MS else span(duration_ms)
+    return "< 3 min" if duration_ms < CANDLE_MS else span(duration_ms)
 
 
 def gain_style(amount: float) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timezone
 
-SECOND_MS, MINUTE_MS, HOUR_MS, DAY_MS = 1_000, 60_000, 3_600_000, 86_400_000
+from your_short_trade_margin_call.domain.spans import DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS
 
 
 def moment(time_ms: int) -> str:

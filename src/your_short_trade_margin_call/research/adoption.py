@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from your_short_trade_margin_call.domain.params import StrategyParams
+from your_short_trade_margin_call.domain.spans import DAY_MS
 from your_short_trade_margin_call.domain.words import Adopt
 from your_short_trade_margin_call.research.running import trace
 from your_short_trade_margin_call.research.survey import make_field
@@ -21,7 +22,6 @@ from your_short_trade_margin_call.rules.terms import Contract, Terms
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-DAY_MS = 86_400_000
 JUDGED_MS = 7 * DAY_MS
 """So much before the latest window is looked at."""
 LEAST_JUDGED_MS = DAY_MS

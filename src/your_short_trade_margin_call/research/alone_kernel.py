@@ -11,12 +11,10 @@ from your_short_trade_margin_call.research.account_kernel import (
     has_limits_set,
     limited,
     record_trade,
-    remember,
-    tally_of,
 )
 from your_short_trade_margin_call.research.ground_kernel import BEFORE_GAP, REJECTED, Ground, Record
-from your_short_trade_margin_call.research.hold_kernel import Opened, hold
-from your_short_trade_margin_call.rules import costs, entry, position
+from your_short_trade_margin_call.research.trade_kernel import trade
+from your_short_trade_margin_call.rules import entry
 from your_short_trade_margin_call.rules.entry import ALLOWED
 from your_short_trade_margin_call.rules.jit import jit
 from your_short_trade_margin_call.rules.market_arrays import MarketArrays
@@ -89,22 +87,12 @@ def go_alone(
             continue
         signal = rows[account.place]
         levels = Levels(0.0, signal.highest_low, signal.lowest_high)
-        target = position.choose_target(terms, trial, levels, float(peak.entry))
-        fee = costs.fee(contract, plan.size.lots, peak.entry, terms.taker_fee_rate)
-        short = Opened(peak.at + 1, plan.size.lots, peak.entry, plan.size.leverage, fee, target)
-        held = hold(
-            market, ground, contract, terms, trial.stop_loss_pct, trial.max_hold_ms, short, account.wallet - fee,
-            tally_of(account),
+        made = trade(
+            market, ground, contract, terms, trial, plan.size, levels, peak.at + 1, peak.entry, account
         )  # fmt: skip
-        pnl = held.wallet - account.wallet
         n_trades = summary.wins + summary.losses
         if n_trades < len(trades):
-            record_trade(trades[n_trades], short, held, pnl)
-        book(summary, plan, short, held, pnl)
-        remember(
-            account,
-            held.wallet,
-            entry.after_trade(held.tally, held.wallet, pnl, market.time_ms[held.exit_index] + market.candle_ms),
-        )
-        account.place = place[ground.next_peak[held.exit_index]]
+            record_trade(trades[n_trades], made.short, made.held, made.pnl)
+        book(summary, plan, made.short, made.held, made.pnl)
+        account.place = place[ground.next_peak[made.held.exit_index]]
     summary.final_balance = account.wallet

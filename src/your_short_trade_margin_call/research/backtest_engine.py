@@ -22,11 +22,12 @@ from your_short_trade_margin_call.research.many_sweeps import sweep_many
 from your_short_trade_margin_call.research.metrics import Metrics, metric_columns, metrics_row
 from your_short_trade_margin_call.research.procedure import STEP_MS, Procedure
 from your_short_trade_margin_call.research.record import Record, make_record
-from your_short_trade_margin_call.research.running import Progress, trace
+from your_short_trade_margin_call.research.running import trace
 from your_short_trade_margin_call.research.sample import Sample, first_of, sample_of, timed
 from your_short_trade_margin_call.research.survey import make_field
 from your_short_trade_margin_call.research.sweep import Sweep, Take, blocked_by_reason, run_sweep
 from your_short_trade_margin_call.research.sweep_tasks import SweepTask, require_candles, sweep_inputs
+from your_short_trade_margin_call.research.threads import Progress
 from your_short_trade_margin_call.research.trials import grid_params, only_trial, with_defaults
 from your_short_trade_margin_call.research.walk_forward import walk_forward
 from your_short_trade_margin_call.rules.terms import NO_PRICE

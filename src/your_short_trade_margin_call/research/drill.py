@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
-from itertools import islice
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from your_short_trade_margin_call.domain.errors import SettingError
+from your_short_trade_margin_call.domain.spans import DAY_MS
 from your_short_trade_margin_call.domain.words import DrillKind, Verdict
 from your_short_trade_margin_call.market.candles import Candles
 from your_short_trade_margin_call.market.instruments import find_instrument
@@ -24,10 +24,10 @@ from your_short_trade_margin_call.research.chance import chance_beside
 from your_short_trade_margin_call.research.drill_counts import Share
 from your_short_trade_margin_call.research.drill_markets import SYMBOL, TICK, drill_candles
 from your_short_trade_margin_call.research.evidence import real_at
-from your_short_trade_margin_call.research.procedure import DAY_MS, Procedure
+from your_short_trade_margin_call.research.procedure import Procedure
 from your_short_trade_margin_call.research.record import make_record
-from your_short_trade_margin_call.research.running import Progress
 from your_short_trade_margin_call.research.statistics.e_values import alpha_share
+from your_short_trade_margin_call.research.threads import Progress, in_threads
 from your_short_trade_margin_call.research.trials import grid_params
 from your_short_trade_margin_call.research.walk_forward import WalkForward, walk_forward
 from your_short_trade_margin_call.rules.market_arrays import MarketArrays, cut, make_market
@@ -199,35 +199,21 @@ def run_drill(
     """
     wanted = [(kind, number) for kind in dict.fromkeys(kinds) for number in range(drill.markets)]
     outcomes: dict[tuple[DrillKind, int], Outcome] = {}
-    for place, outcome in _each(drill, wanted, workers):
-        outcomes[place] = outcome
-        if progress is not None:
-            progress(len(outcomes), len(wanted))
-        if stop():
-            break
+    tasks = (lambda place=place: (place, drill_market(drill, *place)) for place in wanted)
+    with closing(in_threads(tasks, max(1, workers))) as found:
+        for one in found:
+            if one is not None:
+                outcomes[one[0]] = one[1]
+            if progress is not None:
+                progress(len(outcomes), len(wanted))
+            if stop():
+                break
     results = []
     for kind in dict.fromkeys(kinds):
         done = tuple(outcomes[place] for place in wanted if place[0] is kind and place in outcomes)
         if done:
             results.append(KindResult(kind, done, drill.looks_days))
     return DrillResult(drill, tuple(results))
-
-
-def _each(
-    drill: Drill, wanted: list[tuple[DrillKind, int]], workers: int
-) -> Iterator[tuple[tuple[DrillKind, int], Outcome]]:
-    """Outcomes as they come; leaving the loop starts no more of them."""
-    left = iter(wanted)
-    with ThreadPoolExecutor(max_workers=max(1, workers)) as pool:
-        running: dict[Future[Outcome], tuple[DrillKind, int]] = {}
-        while True:
-            for place in islice(left, max(1, workers) - len(running)):
-                running[pool.submit(drill_market, drill, *place)] = place
-            if not running:
-                return
-            done, _ = wait(running, return_when=FIRST_COMPLETED)
-            for future in done:
-                yield running.pop(future), future.result()
 
 
 def drill_market(drill: Drill, kind: DrillKind, number: int) -> Outcome:

@@ -23,12 +23,12 @@ import numpy as np
 from numpy.random import PCG64, Generator, SeedSequence
 
 from your_short_trade_margin_call.domain.errors import SettingError
+from your_short_trade_margin_call.domain.spans import CANDLE_MS
 from your_short_trade_margin_call.domain.words import DrillKind
 from your_short_trade_margin_call.market.candles import Candles
 from your_short_trade_margin_call.market.columns import Floats
 from your_short_trade_margin_call.research.drill_kernel import Falls, cluster, fade, walk
 from your_short_trade_margin_call.research.drill_rows import CANDLES_A_DAY, Rows, resampled, rows_of
-from your_short_trade_margin_call.settings import CANDLE_MS
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

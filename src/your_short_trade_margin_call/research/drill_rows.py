@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from your_short_trade_margin_call.domain.errors import TooFewCandlesError
-from your_short_trade_margin_call.settings import CANDLE_MS
+from your_short_trade_margin_call.domain.spans import CANDLE_MS
 
 if TYPE_CHECKING:
     from numpy.random import Generator

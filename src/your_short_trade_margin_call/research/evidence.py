@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from your_short_trade_margin_call.domain.spans import DAY_MS
 from your_short_trade_margin_call.domain.words import ExitReason, Verdict
 from your_short_trade_margin_call.research.account_kernel import TRADE_COLUMNS
 from your_short_trade_margin_call.research.chance import ChanceShorts
-from your_short_trade_margin_call.research.procedure import DAY_MS
 from your_short_trade_margin_call.research.seeds import generator
 from your_short_trade_margin_call.research.statistics.bootstrap import mean_interval
 from your_short_trade_margin_call.research.statistics.e_values import Stakes, alpha_share, log_wealth

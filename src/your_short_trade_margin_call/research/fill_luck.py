@@ -15,8 +15,8 @@ from your_short_trade_margin_call.domain.params import StrategyParams
 from your_short_trade_margin_call.domain.words import Objective
 from your_short_trade_margin_call.research.profits import Account, profits
 from your_short_trade_margin_call.research.repeating import repeat
-from your_short_trade_margin_call.research.running import Progress
 from your_short_trade_margin_call.research.selection import chosen_pct
+from your_short_trade_margin_call.research.threads import Progress
 from your_short_trade_margin_call.research.trials import Trials, only_trial
 from your_short_trade_margin_call.rules.market_arrays import MarketArrays
 from your_short_trade_margin_call.rules.terms import luck_key

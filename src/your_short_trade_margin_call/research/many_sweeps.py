@@ -20,11 +20,12 @@ from your_short_trade_margin_call.domain.words import BlockReason
 from your_short_trade_margin_call.market.candles import Candles
 from your_short_trade_margin_call.research.account_kernel import SUMMARY
 from your_short_trade_margin_call.research.best_rows import Trace
-from your_short_trade_margin_call.research.running import Chunk, Progress, run_trials, trace
+from your_short_trade_margin_call.research.running import Chunk, run_trials, trace
 from your_short_trade_margin_call.research.sharing import Shared
 from your_short_trade_margin_call.research.survey import Field, make_field
 from your_short_trade_margin_call.research.sweep import Sweep, Take, conclude, run_sweep
 from your_short_trade_margin_call.research.sweep_tasks import MOST_WORK, Part, SweepTask, parts_of, work_of
+from your_short_trade_margin_call.research.threads import Progress
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from your_short_trade_margin_call.domain.spans import HOUR_MS
 from your_short_trade_margin_call.research.profits import Account, profits
 from your_short_trade_margin_call.research.running import trace
 from your_short_trade_margin_call.research.statistics.overfitting import backtest_overfitting
@@ -38,7 +39,6 @@ hardly moves with it (0.17 for 43, 0.11 for 336), and each window costs 0.06 s.
 """
 _BLOCKS = (12, 10, 8)
 """Of these, the number of blocks that leaves the fewest windows out; the larger of equals."""
-_HOUR_MS = 3_600_000
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,7 @@ def hourly_changes(market: MarketArrays, account: Account, trials: Trials) -> Fl
     """The change of equity over each hour (rows), in USDT, of every trial (columns); the open position is marked."""
     contract, terms, start = account
     field = make_field(market, contract, terms, min(trials.highest_high_lookback))
-    each = max(1, _HOUR_MS // market.candle_ms)
+    each = max(1, HOUR_MS // market.candle_ms)
 
     def curves() -> Iterator[Floats]:
         for number in range(len(trials)):

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from your_short_trade_margin_call.domain.params import StrategyParams
+from your_short_trade_margin_call.domain.spans import DAY_MS
 from your_short_trade_margin_call.domain.words import Adopt, Objective
 from your_short_trade_margin_call.research.adoption import Chosen, adoption
-from your_short_trade_margin_call.research.running import Progress
 from your_short_trade_margin_call.research.selection import choose
 from your_short_trade_margin_call.research.sweep import Sweep, run_sweep
+from your_short_trade_margin_call.research.threads import Progress, in_threads
 from your_short_trade_margin_call.research.trials import Trials
 from your_short_trade_margin_call.rules.market_arrays import MarketArrays, cut
 from your_short_trade_margin_call.rules.terms import Contract, Terms
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
     Integers = NDArray[np.int64]
 
-DAY_MS = 86_400_000
 STEP_MS = DAY_MS // 2
 
 
@@ -127,14 +126,12 @@ def choose_all(
     choosing: Choosing, moments_ms: Integers, progress: Progress | None = None, workers: int | None = None
 ) -> tuple[Choice, ...]:
     """What runs after each moment, swept on all cores or so many of them."""
-    made: list[Choice] = []
-    with ThreadPoolExecutor(max_workers=workers or os.cpu_count() or 1) as pool:
-        try:
-            for choice in pool.map(choosing.at, moments_ms.tolist()):
-                made.append(choice)
-                if progress is not None:
-                    progress(len(made), len(moments_ms))
-        except BaseException:
-            pool.shutdown(wait=True, cancel_futures=True)
-            raise
-    return tuple(choosing.adopted(made))
+    made: dict[int, Choice] = {}
+    tasks = (lambda k=k, at=at: (k, choosing.at(at)) for k, at in enumerate(moments_ms.tolist()))
+    with closing(in_threads(tasks, workers)) as chosen:
+        for one in chosen:
+            if one is not None:
+                made[one[0]] = one[1]
+            if progress is not None:
+                progress(len(made), len(moments_ms))
+    return tuple(choosing.adopted([made[k] for k in range(len(moments_ms))]))

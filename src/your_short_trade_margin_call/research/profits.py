@@ -14,9 +14,10 @@ from your_short_trade_margin_call.market.candles import Candles
 from your_short_trade_margin_call.market.instruments import find_instrument
 from your_short_trade_margin_call.research.running import run_trials
 from your_short_trade_margin_call.research.survey import make_field
+from your_short_trade_margin_call.research.sweep_tasks import require_candles, sweep_inputs
 from your_short_trade_margin_call.research.trials import Trials
-from your_short_trade_margin_call.rules.market_arrays import MarketArrays, make_market
-from your_short_trade_margin_call.rules.terms import Contract, Terms, make_contract, make_terms
+from your_short_trade_margin_call.rules.market_arrays import MarketArrays
+from your_short_trade_margin_call.rules.terms import Contract, Terms
 from your_short_trade_margin_call.settings import Settings
 
 if TYPE_CHECKING:
@@ -44,11 +45,11 @@ def prepare(
         UnknownPairError: the package does not know the pair, and no instrument was given.
     """
     for candles in windows:
-        candles.require(lookback + 2, f"a lookback of {lookback} (it, the signal candle and the one after)")
-    symbol = windows[-1].symbol
-    traded = instrument or find_instrument(symbol)
-    account = Account(make_contract(traded), make_terms(settings, symbol), settings.starting_balance)
-    return [make_market(candles, float(traded.tick_size)) for candles in windows], account
+        require_candles(candles, lookback)
+    traded = instrument or find_instrument(windows[-1].symbol)
+    inputs = [sweep_inputs(candles, traded, settings) for candles in windows]
+    account = Account(inputs[-1].contract, inputs[-1].terms, settings.starting_balance)
+    return [one.market for one in inputs], account
 
 
 @dataclass(frozen=True)

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor, as_completed
-from contextlib import contextmanager
-from os import cpu_count
+from collections.abc import Callable
+from contextlib import closing
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from your_short_trade_margin_call.research.profits import StoppedError
-from your_short_trade_margin_call.research.running import Progress
+from your_short_trade_margin_call.research.threads import Progress, in_threads
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -50,29 +49,10 @@ def repeat(
         return len(numbers)
 
     done = 0
-    with _threads(workers or cpu_count() or 1, stop) as each:
-        for size in each(batch, range(0, count, _BATCH)):
-            done += size
+    batches = (partial(batch, first) for first in range(0, count, _BATCH))
+    with closing(in_threads(batches, workers, stop)) as sizes:
+        for size in sizes:
+            done += size or 0
             if progress is not None:
                 progress(done, count)
     return made
-
-
-@contextmanager
-def _threads(workers: int, stop: Flag) -> Iterator[Callable[[Callable[[int], int], range], Iterator[int]]]:
-    """A `map` whose results come as they are done."""
-    if workers == 1:
-        yield lambda work, numbers: (work(number) for number in numbers)
-        return
-    with ThreadPoolExecutor(max_workers=workers) as pool:
-
-        def each(work: Callable[[int], int], numbers: range) -> Iterator[int]:
-            futures: list[Future[int]] = [pool.submit(work, number) for number in numbers]
-            return (future.result() for future in as_completed(futures))
-
-        try:
-            yield each
-        except BaseException:
-            stop[0] = True
-            pool.shutdown(wait=True, cancel_futures=True)
-            raise

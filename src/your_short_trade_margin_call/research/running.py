@@ -6,9 +6,8 @@ Kernels release the GIL: threads share the candles and what is known about them,
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -21,6 +20,7 @@ from your_short_trade_margin_call.research.path_kernel import ALL, PATH
 from your_short_trade_margin_call.research.purse_kernel import LANES, PURSE, STEP
 from your_short_trade_margin_call.research.survey import Field, signals_of
 from your_short_trade_margin_call.research.sweep_kernel import IDLE, run_paths
+from your_short_trade_margin_call.research.threads import Progress, in_threads
 from your_short_trade_margin_call.research.trials import Trials
 
 if TYPE_CHECKING:
@@ -28,9 +28,6 @@ if TYPE_CHECKING:
 
     Integers = NDArray[np.int64]
     Floats = NDArray[np.float64]
-
-Progress = Callable[[int, int], None]
-"""Called with (trials done, trials in all) at least five times a second. An error it raises ends the sweep."""
 
 Parts = list[Callable[[], int]]
 """Pieces of work; each returns how many trials it ran."""
@@ -46,7 +43,6 @@ _PARTS_EACH = 2
 """Parts that a worker finds at least, where there are several."""
 _STEPS = 32
 """Steps that lanes go before their money is reckoned: what they wrote down is then still at hand."""
-_HEEDED_EVERY_S = 0.2
 
 
 class Memory(NamedTuple):
@@ -92,40 +88,15 @@ def run_trials(
     stop = np.zeros(1, dtype=np.bool_)
     workers = workers or os.cpu_count() or 1
     done = 0
-    with _doers(workers, stop) as do_all:
-        for lookbacks, take_profits in _chunks(trials):
-            fewest = 1 if workers == 1 else _PARTS_EACH * workers
-            chunk, parts = _split(field, trials, start_wallet, lookbacks, take_profits, stop, fewest)
-            for count in do_all(parts):
-                done += count
+    for lookbacks, take_profits in _chunks(trials):
+        fewest = 1 if workers == 1 else _PARTS_EACH * workers
+        chunk, parts = _split(field, trials, start_wallet, lookbacks, take_profits, stop, fewest)
+        with closing(in_threads(parts, workers, stop)) as counts:
+            for count in counts:
+                done += count or 0
                 if progress is not None:
                     progress(done, len(trials))
-            yield chunk
-
-
-def _as_done(futures: Iterable[Future[int]]) -> Iterator[int]:
-    """What parts returned, as they are done; 0 now and then meanwhile, so that whoever watches may interrupt."""
-    pending = set(futures)
-    while pending:
-        finished, pending = wait(pending, _HEEDED_EVERY_S, FIRST_COMPLETED)
-        yield from (one.result() for one in finished)
-        if not finished:
-            yield 0
-
-
-@contextmanager
-def _doers(workers: int, stop: NDArray[np.bool_]) -> Iterator[Callable[[Parts], Iterable[int]]]:
-    """Something that does parts and tells what each returned, as they are done."""
-    if workers == 1:
-        yield lambda parts: (part() for part in parts)
-        return
-    with ThreadPoolExecutor(max_workers=workers) as pool:
-        try:
-            yield lambda parts: _as_done([pool.submit(part) for part in parts])
-        except BaseException:
-            stop[0] = True
-            pool.shutdown(wait=True, cancel_futures=True)
-            raise
+        yield chunk
 
 
 def _chunks(trials: Trials) -> Iterator[tuple[range, range]]:

@@ -14,10 +14,11 @@ from your_short_trade_margin_call.domain.words import BlockReason
 from your_short_trade_margin_call.research.account_kernel import SUMMARY
 from your_short_trade_margin_call.research.best_rows import BestRows, Trace, some_of
 from your_short_trade_margin_call.research.metrics import Metrics, metric_columns, metrics_row
-from your_short_trade_margin_call.research.running import Chunk, Progress, run_trials, trace
+from your_short_trade_margin_call.research.running import Chunk, run_trials, trace
 from your_short_trade_margin_call.research.selection import rank
 from your_short_trade_margin_call.research.survey import Field, make_field
 from your_short_trade_margin_call.research.table import Column, Table, as_polars, make_table
+from your_short_trade_margin_call.research.threads import Progress
 from your_short_trade_margin_call.research.trials import Trials
 from your_short_trade_margin_call.rules.market_arrays import MarketArrays
 from your_short_trade_margin_call.rules.terms import Contract, Terms

@@ -21,10 +21,10 @@ from your_short_trade_margin_call.research.break_even import BreakEven, break_ev
 from your_short_trade_margin_call.research.fill_luck import FillLuck, fill_luck, fill_luck_of_winners
 from your_short_trade_margin_call.research.plateau import Plateau, plateau_of
 from your_short_trade_margin_call.research.profits import Account, prepare
-from your_short_trade_margin_call.research.running import Progress
 from your_short_trade_margin_call.research.selection import choose
 from your_short_trade_margin_call.research.surrogates import SurrogateWinners, surrogate_winners
 from your_short_trade_margin_call.research.sweep import run_sweep
+from your_short_trade_margin_call.research.threads import Progress
 from your_short_trade_margin_call.research.trials import Trials, grid_params
 from your_short_trade_margin_call.rules.market_arrays import MarketArrays
 from your_short_trade_margin_call.settings import ParameterGrid, Settings

@@ -17,8 +17,8 @@ from your_short_trade_margin_call.domain.errors import TooFewCandlesError
 from your_short_trade_margin_call.domain.words import ExitReason
 from your_short_trade_margin_call.research.account_kernel import ACCOUNT, N_TRADE_COLUMNS, TRADE_COLUMNS
 from your_short_trade_margin_call.research.procedure import Choice, Choosing, Procedure, choose_all
-from your_short_trade_margin_call.research.running import Progress
 from your_short_trade_margin_call.research.survey import make_field
+from your_short_trade_margin_call.research.threads import Progress
 from your_short_trade_margin_call.research.walk_kernel import STRETCH, mark_account, walk
 from your_short_trade_margin_call.rules.market_arrays import MarketArrays, cut
 from your_short_trade_margin_call.rules.terms import Contract, Terms, make_trial

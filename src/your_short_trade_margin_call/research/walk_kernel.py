@@ -15,11 +15,9 @@ from your_short_trade_margin_call.research.account_kernel import (
     has_limits_set,
     limited,
     record_trade,
-    remember,
-    tally_of,
 )
 from your_short_trade_margin_call.research.ground_kernel import Ground, Record
-from your_short_trade_margin_call.research.hold_kernel import Opened, hold
+from your_short_trade_margin_call.research.trade_kernel import trade
 from your_short_trade_margin_call.rules import costs, entry, luck, position
 from your_short_trade_margin_call.rules.entry import ALLOWED
 from your_short_trade_margin_call.rules.jit import jit, jit_inline
@@ -85,16 +83,9 @@ def trade_after(
         return NOT_ENTERED
     slippage = luck.slippage_bps(terms.luck_key, entry_ms, luck.ENTRY_SLIPPAGE, terms.slippage_bps)
     ticks = costs.sell_fill(mid, terms.spread_bps, slippage)
-    fee = costs.fee(contract, plan.size.lots, ticks, terms.taker_fee_rate)
-    target = position.choose_target(terms, trial, levels, ticks)
-    short = Opened(first, plan.size.lots, ticks, plan.size.leverage, fee, target)
-    held = hold(
-        market, ground, contract, terms, trial.stop_loss_pct, trial.max_hold_ms, short, wallet - fee, tally_of(account)
-    )
-    record_trade(row, short, held, held.wallet - wallet)
-    closed_ms = market.time_ms[held.exit_index] + market.candle_ms
-    remember(account, held.wallet, entry.after_trade(held.tally, held.wallet, held.wallet - wallet, closed_ms))
-    return held.exit_index
+    made = trade(market, ground, contract, terms, trial, plan.size, levels, first, ticks, account)
+    record_trade(row, made.short, made.held, made.pnl)
+    return made.held.exit_index
 
 
 @jit

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
+from your_short_trade_margin_call.domain.spans import DAY_MS
 from your_short_trade_margin_call.domain.words import BlockReason
 from your_short_trade_margin_call.rules.costs import notional
 from your_short_trade_margin_call.rules.jit import jit, jit_inline
@@ -14,7 +15,6 @@ from your_short_trade_margin_call.rules.terms import Contract, Terms
 ALLOWED = -1
 DUST_USDT = 1e-9
 """A balance of at most this much is nothing: what rounding leaves of an emptied wallet."""
-DAY_MS = 86_400_000
 
 _INSUFFICIENT = BlockReason.INSUFFICIENT_BALANCE.code
 _MIN_QTY = BlockReason.BELOW_MIN_QTY.code

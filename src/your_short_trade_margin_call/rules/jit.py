@@ -19,7 +19,7 @@ import platformdirs
 from numba.core.caching import FunctionCache
 
 _PACKAGE = Path(__file__).resolve().parent.parent
-_KERNEL_SOURCES = ("rules/*.py", "research/*kernel*.py", "domain/words.py")
+_KERNEL_SOURCES = ("rules/*.py", "research/*kernel*.py", "domain/words.py", "domain/spans.py")
 
 Function = TypeVar("Function", bound=Callable[..., object])
 

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from your_short_trade_margin_call.domain.spans import CANDLE_MS
 from your_short_trade_margin_call.market.extras import aligned_mark, aligned_minutes, funding_offsets
 from your_short_trade_margin_call.rules.terms import to_ticks
-from your_short_trade_margin_call.settings import CANDLE_MS
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

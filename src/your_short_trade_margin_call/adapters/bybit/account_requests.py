@@ -31,15 +31,16 @@ from your_short_trade_margin_call.adapters.bybit.wire import (
 )
 from your_short_trade_margin_call.domain.errors import ExchangeError, OrderRefusedError, OutcomeUnknownError
 from your_short_trade_margin_call.domain.messages import AccountView, Order, OrderRequest, PositionView
+from your_short_trade_margin_call.domain.spans import DAY_MS, MINUTE_MS
 from your_short_trade_margin_call.domain.words import OrderType, Side
 from your_short_trade_margin_call.exchange.refusals import RefusalCode
 from your_short_trade_margin_call.rules.terms import NO_PRICE
 
 PageKind = TypeVar("PageKind", OrderList, ExecutionList)
 _ORDERS_A_PAGE, _EXECUTIONS_A_PAGE = 50, 100
-_SPAN_MS = 7 * 86_400_000
+_SPAN_MS = 7 * DAY_MS
 """The longest stretch one question about executions may cover."""
-_LONGEST_MS = 730 * 86_400_000
+_LONGEST_MS = 730 * DAY_MS
 """How far back the exchange remembers."""
 _SETTLED = {RefusalCode.NO_POSITION.value, RefusalCode.STOP_WRONG_SIDE.value}
 """Refusals of a stop that leave no doubt."""
@@ -236,7 +237,7 @@ class AccountRequests:
 
     async def _executions(self, since_ms: int) -> list[ExecutionRow]:
         now_ms = self._rest.clock.now_ms()
-        first_ms = max(since_ms, now_ms - _LONGEST_MS) if since_ms else now_ms - _SPAN_MS + 60_000
+        first_ms = max(since_ms, now_ms - _LONGEST_MS) if since_ms else now_ms - _SPAN_MS + MINUTE_MS
         rows: list[ExecutionRow] = []
         for start_ms in range(first_ms, max(now_ms, first_ms) + 1, _SPAN_MS):
             span = {"startTime": start_ms, "endTime": start_ms + _SPAN_MS - 1, "limit": _EXECUTIONS_A_PAGE}

@@ -13,6 +13,7 @@ from your_short_trade_margin_call.adapters.bybit.rest import Rest
 from your_short_trade_margin_call.adapters.bybit.wire import CandleList
 from your_short_trade_margin_call.domain.errors import ExchangeError
 from your_short_trade_margin_call.domain.messages import Candle
+from your_short_trade_margin_call.domain.spans import MINUTE_MS
 
 _PAGE = 1_000
 _FEW = 5
@@ -100,7 +101,7 @@ class CandleReader:
         params: dict[str, str | int | None] = {
             "category": "linear",
             "symbol": self._symbol,
-            "interval": str(self._step // 60_000),
+            "interval": str(self._step // MINUTE_MS),
             "start": start_ms,
             "end": until_ms,
             "limit": _PAGE,

@@ -11,9 +11,9 @@ from your_short_trade_margin_call.adapters.bybit.market_data import MarketData
 from your_short_trade_margin_call.adapters.storage.candle_store import RECORDED, TAIL_MS, CandleStore
 from your_short_trade_margin_call.adapters.storage.history_rows import HistoryKind, Span
 from your_short_trade_margin_call.domain.errors import ExchangeError, ForbiddenError
+from your_short_trade_margin_call.domain.spans import CANDLE_MS
 from your_short_trade_margin_call.market.candles import Candles
 from your_short_trade_margin_call.market.quality import counted
-from your_short_trade_margin_call.settings import CANDLE_MS
 
 OpenMarketData = Callable[[], AbstractAsyncContextManager[MarketData]]
 

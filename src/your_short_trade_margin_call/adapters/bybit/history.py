@@ -11,19 +11,12 @@ from yarl import URL
 from your_short_trade_margin_call.adapters.bybit.endpoints import Endpoint
 from your_short_trade_margin_call.adapters.bybit.market_data import MarketData
 from your_short_trade_margin_call.adapters.storage.candle_store import RECORDED, CandleStore
-from your_short_trade_margin_call.adapters.storage.history_rows import (
-    DAY_MS,
-    HistoryKind,
-    Rows,
-    Span,
-    day_of,
-    days_in,
-)
+from your_short_trade_margin_call.adapters.storage.history_rows import HistoryKind, Rows, Span, day_of, days_in
 from your_short_trade_margin_call.adapters.storage.kept_instruments import BYBIT
 from your_short_trade_margin_call.domain.errors import ExchangeError, ForbiddenError
+from your_short_trade_margin_call.domain.spans import CANDLE_MS, DAY_MS
 from your_short_trade_margin_call.domain.words import Account
 from your_short_trade_margin_call.paths import is_look_alike
-from your_short_trade_margin_call.settings import CANDLE_MS
 
 Report = Callable[[int, int], None]
 """Called with (done, in all): days, counted once for each kind."""

@@ -37,9 +37,9 @@ from your_short_trade_margin_call.adapters.storage.history_rows import HistoryKi
 from your_short_trade_margin_call.adapters.system_clock import SystemClock, stopwatch_s
 from your_short_trade_margin_call.domain.errors import BadInputError, ExchangeError, ForbiddenError, UnknownPairError
 from your_short_trade_margin_call.domain.instrument import Instrument
+from your_short_trade_margin_call.domain.spans import MINUTE_MS
 from your_short_trade_margin_call.market.columns import moment
 from your_short_trade_margin_call.market.instruments import parse_instrument
-from your_short_trade_margin_call.settings import MINUTE_MS
 
 SETTLING_MS = 1_000
 """How long after its close a candle still counts as running: the exchange may be booking its last fills."""

@@ -11,9 +11,9 @@ from your_short_trade_margin_call.adapters.bybit.wire import InstrumentList
 from your_short_trade_margin_call.adapters.bybit.wire_account import ApiKeyInfo
 from your_short_trade_margin_call.domain.errors import ExchangeError, KeyRefusedError
 from your_short_trade_margin_call.domain.messages import ConditionChanged
+from your_short_trade_margin_call.domain.spans import DAY_MS, HOUR_MS
 from your_short_trade_margin_call.domain.words import BlockReason
 
-HOUR_MS, DAY_MS = 3_600_000, 86_400_000
 _KEY = "key"
 _LOOKS_PER_SYNC = 60
 """How often clock and budget are looked at between two questions for the time."""

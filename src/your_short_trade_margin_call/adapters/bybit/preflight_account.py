@@ -20,6 +20,7 @@ from your_short_trade_margin_call.adapters.bybit.wire import (
 )
 from your_short_trade_margin_call.domain.checks import Check, failed, passed, warned
 from your_short_trade_margin_call.domain.errors import ShortestPeakError
+from your_short_trade_margin_call.domain.spans import DAY_MS
 from your_short_trade_margin_call.domain.words import Account
 from your_short_trade_margin_call.reporting.text import counted, moment, percent, usdt
 from your_short_trade_margin_call.trading.ids import parse_link_id
@@ -29,7 +30,6 @@ UNIFIED, MARGIN_MODE, POSITION_MODE, WALLET = "unified", "margin mode", "positio
 POSITIONS, ORDERS, LEVERAGE, FEES = "positions", "orders", "leverage", "fees"
 
 EXPIRES_SOON_DAYS = 14
-DAY_MS = 86_400_000
 SAME_RATE = 1e-9
 SAME_QUANTITY = 1e-9
 

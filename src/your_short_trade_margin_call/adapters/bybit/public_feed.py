@@ -12,6 +12,7 @@ from your_short_trade_margin_call.adapters.bybit import wire
 from your_short_trade_margin_call.adapters.bybit.numbers import Grid, float_of, int_of
 from your_short_trade_margin_call.domain.errors import ExchangeError
 from your_short_trade_margin_call.domain.messages import Candle
+from your_short_trade_margin_call.domain.spans import MINUTE_MS
 
 DELTA = "delta"
 
@@ -71,7 +72,7 @@ class PublicFeed:
         self._symbol = symbol
         self._grid = grid
         self._listener = listener
-        self._kline = f"kline.{candle_ms // 60_000}.{symbol}"
+        self._kline = f"kline.{candle_ms // MINUTE_MS}.{symbol}"
         self._orderbook = f"orderbook.1.{symbol}"
         self._tickers = f"tickers.{symbol}"
         self.book: BestQuote | None = None

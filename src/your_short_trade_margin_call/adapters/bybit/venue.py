@@ -31,8 +31,8 @@ from your_short_trade_margin_call.domain.messages import (
     StreamLost,
     StreamRestored,
 )
+from your_short_trade_margin_call.domain.spans import CANDLE_MS
 from your_short_trade_margin_call.domain.words import BlockReason
-from your_short_trade_margin_call.settings import CANDLE_MS
 
 QUOTE_EVERY_S = 1.0
 _LOGIN_LASTS_MS = 10_000

@@ -24,8 +24,9 @@ from your_short_trade_margin_call.adapters.bybit_server.order_rows import (
 )
 from your_short_trade_margin_call.adapters.bybit_server.orders import OrderRecord
 from your_short_trade_margin_call.adapters.bybit_server.position_rows import position_row
-from your_short_trade_margin_call.adapters.bybit_server.request_fields import DAY_MS, NOT_A_PAIR, Fields
+from your_short_trade_margin_call.adapters.bybit_server.request_fields import NOT_A_PAIR, Fields
 from your_short_trade_margin_call.adapters.bybit_server.statement import EXEC_TYPES, LOG_TYPES
+from your_short_trade_margin_call.domain.spans import DAY_MS
 
 if TYPE_CHECKING:
     from your_short_trade_margin_call.adapters.bybit_server.account import TradingAccount

@@ -18,6 +18,7 @@ from your_short_trade_margin_call.adapters.bybit_server.socket_faults import Soc
 from your_short_trade_margin_call.adapters.bybit_server.stepping import QUIET_MS, Stepper
 from your_short_trade_margin_call.adapters.bybit_server.world import World
 from your_short_trade_margin_call.domain.errors import BadInputError, SettingError, ShortestPeakError
+from your_short_trade_margin_call.domain.spans import DAY_MS
 from your_short_trade_margin_call.exchange.faults import Fault
 
 Wish = dict[str, Any]
@@ -35,7 +36,6 @@ ACCOUNT_FAULTS = tuple(
     )
 )
 """Planned like the others, and struck inside the exchange."""
-_DAY_MS = 86_400_000
 
 
 def routes() -> list[web.RouteDef]:
@@ -223,7 +223,7 @@ def _pair(world: World, wish: Mapping[str, Any]) -> PairMarket:
 def _deliver(world: World, wish: Wish) -> str:
     """The exchange announces that it will delist the pair."""
     item = _pair(world, wish).item
-    item["deliveryTime"] = str(_whole(wish, "delivery_ms", world.timeline.now_ms() + _DAY_MS))
+    item["deliveryTime"] = str(_whole(wish, "delivery_ms", world.timeline.now_ms() + DAY_MS))
     return str(item["deliveryTime"])
 
 

@@ -14,10 +14,11 @@ from your_short_trade_margin_call.adapters.bybit_server.world import World
 from your_short_trade_margin_call.adapters.system_clock import stopwatch_s
 from your_short_trade_margin_call.domain.errors import BadInputError
 from your_short_trade_margin_call.domain.instrument import Instrument
+from your_short_trade_margin_call.domain.spans import HOUR_MS, MINUTE_MS
 from your_short_trade_margin_call.market.candles import Candles
 from your_short_trade_margin_call.market.instruments import find_instrument
 from your_short_trade_margin_call.market.synthetic import SyntheticMarket, generate
-from your_short_trade_margin_call.settings import MINUTE_MS, Settings
+from your_short_trade_margin_call.settings import Settings
 
 DEMO_KEY = "look-alike-key"
 DEMO_SECRET = "look-alike-secret"  # noqa: S105 - opens nothing but this server
@@ -94,7 +95,7 @@ def make_world(
 def _first_open(market: Market, start_ms: int) -> int:
     """Open time of the first candle at or after a moment; another must follow it."""
     first = int(market.candles.time_ms.searchsorted(start_ms))
-    hours = (start_ms - market.candles.start_ms) / 3_600_000
+    hours = (start_ms - market.candles.start_ms) / HOUR_MS
     market.candles.require(first + 2, f"a market after {hours:g} h of history")
     return int(market.candles.time_ms[first])
 

@@ -15,9 +15,9 @@ from your_short_trade_margin_call.adapters.bybit_server.intervals import (
     start_of,
 )
 from your_short_trade_margin_call.adapters.bybit_server.shown_candle import Running
+from your_short_trade_margin_call.domain.spans import CANDLE_MS, MINUTE_MS
 from your_short_trade_margin_call.market.candles import Candles
 from your_short_trade_margin_call.market.ohlc import MINUTES_PER_CANDLE
-from your_short_trade_margin_call.settings import CANDLE_MS, MINUTE_MS
 
 
 class CandleRows:

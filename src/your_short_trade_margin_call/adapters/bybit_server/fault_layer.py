@@ -15,11 +15,11 @@ from your_short_trade_margin_call.adapters.bybit_server.request_log import Logge
 from your_short_trade_margin_call.adapters.bybit_server.socket_faults import PlannedFault, SocketFault
 from your_short_trade_margin_call.adapters.bybit_server.streams import Streams, cut_connection
 from your_short_trade_margin_call.adapters.bybit_server.world import World
+from your_short_trade_margin_call.domain.spans import SECOND_MS
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 KEY_HEADER = "X-BAPI-API-KEY"
-_SECOND_MS = 1_000
 _NO_STATUS = 502
 """Stands for "not answered" on its way to the log."""
 
@@ -111,7 +111,7 @@ def _instead(request: web.Request, order: PlannedFault, world: World, streams: S
 def _too_many(request: web.Request, order: PlannedFault, world: World) -> web.Response:
     """10006. The reset lies `ms` (a second) of real time ahead, said in the market's time."""
     answer = fail(request, 10006, "Too many visits!")
-    reset_ms = world.timeline.shown_ms() + round((order.ms or _SECOND_MS) * max(1.0, world.timeline.speed))
+    reset_ms = world.timeline.shown_ms() + round((order.ms or SECOND_MS) * max(1.0, world.timeline.speed))
     answer.headers.update(
         {"X-Bapi-Limit": "10", "X-Bapi-Limit-Status": "0", "X-Bapi-Limit-Reset-Timestamp": str(reset_ms)}
     )

@@ -9,12 +9,11 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from your_short_trade_margin_call.settings import CANDLE_MS, MINUTE_MS
+from your_short_trade_margin_call.domain.spans import CANDLE_MS, DAY_MS, MINUTE_MS
 
 Floats: TypeAlias = NDArray[np.float64]
 Times: TypeAlias = NDArray[np.int64]
 
-DAY_MS = 86_400_000
 WEEK_MS = 7 * DAY_MS
 _FIRST_MONDAY_MS = 4 * DAY_MS
 

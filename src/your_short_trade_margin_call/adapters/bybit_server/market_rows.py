@@ -6,14 +6,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from your_short_trade_margin_call.adapters.bybit_server.intervals import DAY_MS, PriceRow, end_of
+from your_short_trade_margin_call.adapters.bybit_server.intervals import PriceRow, end_of
 from your_short_trade_margin_call.adapters.bybit_server.number_text import number_text
 from your_short_trade_margin_call.adapters.bybit_server.pair_market import PairMarket
 from your_short_trade_margin_call.adapters.bybit_server.tape import PublicTrade
-from your_short_trade_margin_call.settings import CANDLE_MS, MINUTE_MS
+from your_short_trade_margin_call.domain.spans import CANDLE_MS, DAY_MS, HOUR_MS, MINUTE_MS
 
 CATEGORY = "linear"
-_HOUR_MS = 3_600_000
 _TURNOVER_PLACES = 4
 _STREAM_ONLY = ("tickDirection",)
 _REST_ONLY = ("predictedDeliveryPrice", "basisRate", "deliveryFeeRate", "deliveryTime", "basis", "basisRateYear")
@@ -77,7 +76,7 @@ class DayFigures(NamedTuple):
 def day_figures(pair: PairMarket, now_ms: int) -> DayFigures:
     """The figures of the 24 hours up to now, as far back as there are candles, with the running candle so far."""
     base, closed = pair.rows.series("3").base, pair.rows.closed(CANDLE_MS)
-    first, hour = np.searchsorted(base.time_ms[:closed], (now_ms - DAY_MS, now_ms - _HOUR_MS)).tolist()
+    first, hour = np.searchsorted(base.time_ms[:closed], (now_ms - DAY_MS, now_ms - HOUR_MS)).tolist()
     running = pair.rows.running_row(CANDLE_MS)
     whole = base.merged(0, first, closed, running)
     if whole is None:  # silence for a day: the last close stands

@@ -22,10 +22,11 @@ from your_short_trade_margin_call.adapters.bybit_server.shown_candle import Extr
 from your_short_trade_margin_call.adapters.bybit_server.tape import Tape
 from your_short_trade_margin_call.domain.errors import TooFewCandlesError
 from your_short_trade_margin_call.domain.instrument import Instrument
+from your_short_trade_margin_call.domain.spans import MINUTE_MS
 from your_short_trade_margin_call.market.candles import Candles
 from your_short_trade_margin_call.rules.market_arrays import MarketArrays, make_market
 from your_short_trade_margin_call.rules.terms import make_contract, make_terms, price_to_ticks
-from your_short_trade_margin_call.settings import MINUTE_MS, Settings
+from your_short_trade_margin_call.settings import Settings
 
 _SIZE_SHARE = 20
 """A level of the book holds about this part of what a candle trades."""

@@ -8,8 +8,8 @@ from typing import Any
 from your_short_trade_margin_call.adapters.bybit_server.codes import ApiError, RetCode, bad_parameter
 from your_short_trade_margin_call.adapters.bybit_server.number_text import decimal_of
 from your_short_trade_margin_call.adapters.bybit_server.order_rows import CATEGORY
+from your_short_trade_margin_call.domain.spans import DAY_MS
 
-DAY_MS = 86_400_000
 LONGEST_RANGE_MS = 7 * DAY_MS
 NOT_A_PAIR = "Not supported symbols"
 

@@ -23,7 +23,9 @@ from your_short_trade_margin_call.domain.params import StrategyParams
 from your_short_trade_margin_call.paths import Paths, is_real_market
 
 if TYPE_CHECKING:
+    from your_short_trade_margin_call.market.candles import Candles
     from your_short_trade_margin_call.research.table import Table
+    from your_short_trade_margin_call.settings import ParameterGrid, Settings
 
 SCHEMA_VERSION = 1
 
@@ -40,6 +42,31 @@ class Saved:
 
     written: tuple[Path, ...]
     notes: tuple[str, ...] = ()
+
+
+def artefact_head(
+    symbol: str, market: str, candles: Candles, settings: Settings, grid: ParameterGrid, elapsed_s: float, *,
+    generated_at: str, version: str,
+) -> Document:  # fmt: skip
+    """What every artefact begins with: enough to make it again, bit for bit."""
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "generated_at": generated_at,
+        "symbol": symbol,
+        "market": market,
+        "candles": {
+            "start_ms": candles.start_ms,
+            "end_ms": candles.end_ms,
+            "count": len(candles),
+            "hash": candles.content_hash,
+        },
+        "settings_hash": settings.fingerprint(),
+        "settings": settings.model_dump(mode="json"),
+        "grid": grid.model_dump(mode="json"),
+        "seed": settings.seed,
+        "program_version": version,
+        "elapsed_s": round(elapsed_s, 3),
+    }
 
 
 def save_best_params(paths: Paths, document: Document) -> Saved:

@@ -20,7 +20,6 @@ from pathlib import Path
 from your_short_trade_margin_call.adapters.storage.day_files import DayFiles
 from your_short_trade_margin_call.adapters.storage.gap_ledger import GapLedger
 from your_short_trade_margin_call.adapters.storage.history_rows import (
-    DAY_MS,
     HistoryKind,
     Rows,
     Span,
@@ -31,12 +30,12 @@ from your_short_trade_margin_call.adapters.storage.history_rows import (
     spans_of,
 )
 from your_short_trade_margin_call.domain.errors import EmptyCandlesError
+from your_short_trade_margin_call.domain.spans import CANDLE_MS, DAY_MS
 from your_short_trade_margin_call.market.candles import Candles
 from your_short_trade_margin_call.market.columns import moment
 from your_short_trade_margin_call.market.extras import FundingRates, MarkCandles, MinuteCandles
 from your_short_trade_margin_call.market.quality import counted
 from your_short_trade_margin_call.paths import Paths
-from your_short_trade_margin_call.settings import CANDLE_MS
 
 TAIL_MS = 600_000
 """An exchange may be a little late: what is younger than this and missing is no gap yet."""

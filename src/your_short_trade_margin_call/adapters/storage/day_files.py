@@ -21,14 +21,9 @@ from your_short_trade_margin_call.adapters.storage.files import (
     write_json,
 )
 from your_short_trade_margin_call.adapters.storage.gap_ledger import GapLedger
-from your_short_trade_margin_call.adapters.storage.history_rows import (
-    DAY_MS,
-    HistoryKind,
-    Rows,
-    check_sound,
-    day_name,
-)
+from your_short_trade_margin_call.adapters.storage.history_rows import HistoryKind, Rows, check_sound, day_name
 from your_short_trade_margin_call.domain.errors import ArtefactError, DiskError
+from your_short_trade_margin_call.domain.spans import DAY_MS
 
 LOCK_TIMEOUT_S = 30.0
 

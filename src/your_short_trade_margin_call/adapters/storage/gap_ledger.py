@@ -13,7 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from your_short_trade_margin_call.adapters.storage.history_rows import DAY_MS, HistoryKind, Span, day_of
+from your_short_trade_margin_call.adapters.storage.history_rows import HistoryKind, Span, day_of
+from your_short_trade_margin_call.domain.spans import DAY_MS
 from your_short_trade_margin_call.market.columns import Times
 
 SCHEMA_VERSION = 1

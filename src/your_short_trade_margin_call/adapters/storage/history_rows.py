@@ -11,11 +11,9 @@ from typing import NamedTuple
 import numpy as np
 
 from your_short_trade_margin_call.domain.errors import NotFiniteError
+from your_short_trade_margin_call.domain.spans import CANDLE_MS, DAY_MS, MINUTE_MS
 from your_short_trade_margin_call.market.columns import Floats, Times
 from your_short_trade_margin_call.market.ohlc import IMPLAUSIBLE
-from your_short_trade_margin_call.settings import CANDLE_MS, MINUTE_MS
-
-DAY_MS = 86_400_000
 
 _SETTLEMENT_DELAY_MS = 1_000
 _PRICES = ("open", "high", "low", "close")
