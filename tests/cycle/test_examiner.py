@@ -143,7 +143,7 @@ def test_a_history_that_fails_is_not_tested_with_the_reason(
 
     examiner = an_examiner(tmp_path, failing)
     seen = examiner.examine(END)
-    assert (seen.record, seen.document) == (None, {"verdict": "NOT TESTED", "reason": says})
+    assert (seen.seen, seen.document) == (None, {"verdict": "NOT TESTED", "reason": says})
     assert examiner.looks.all() == [], "nobody has seen anything"
     with pytest.raises(type(error)):
         examiner.look(END)
