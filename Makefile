@@ -45,8 +45,15 @@ run: $(VENV)/.run ## The main job: optimise, then trade on paper (ARGS="--symbol
 	@PYTHONPATH=src $(PYTHON) -m your_short_trade_margin_call $(ARGS)
 
 .PHONY: test
-test: check ## Every check and every test
+test: $(VENV)/.dev ## Every check and every test
+	@$(MAKE) --no-print-directory -j 2 check kernels
 	@$(PYTEST) -n $(WORKERS) $(ARGS)
+
+.PHONY: kernels
+kernels: $(VENV)/.run ## Compile the rules once, so that nothing waits for them later
+	@folder=$$(mktemp -d) && SHORTEST_PEAK_DATA_DIR=$$folder PYTHONDONTWRITEBYTECODE= PYTHONPATH=src \
+		$(PYTHON) -m your_short_trade_margin_call BTCUSDT --market simulated --for 1s > $$folder/said 2>&1 \
+		|| cat $$folder/said; rm -rf $$folder
 
 .PHONY: check
 check: $(VENV)/.dev ## Format, lint, types, layers: no tests

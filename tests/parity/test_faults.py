@@ -96,8 +96,8 @@ def assert_in_order(world: World, **rates: float) -> int:
 
 @pytest.mark.parametrize("fault", FAULTS)
 def test_each_fault_alone(fault: str) -> None:
-    trades = sum(assert_in_order(random_world(seed, 150), **{fault: RATE}) for seed in range(2_000, 2_020))
-    assert trades > 20
+    trades = sum(assert_in_order(random_world(seed, 150), **{fault: RATE}) for seed in range(2_000, 2_010))
+    assert trades > 10
 
 
 def test_faults_in_pairs() -> None:

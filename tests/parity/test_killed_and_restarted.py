@@ -122,7 +122,7 @@ def test_killed_at_every_write_of_a_day(name: str) -> None:
 
 
 # Worlds with funding, gaps, liquidations and clamps.
-@pytest.mark.parametrize("seed", [1001, 1004, 1006, 1009, 1017, 1023, 1046, 1058])
+@pytest.mark.parametrize("seed", [1001, 1004, 1006, 1009, 1017, 1023])
 def test_killed_at_every_write_of_a_wild_market(seed: int) -> None:
     world = random_world(seed, 100)
     killing, venue, journal = run_killed(world)
@@ -132,7 +132,7 @@ def test_killed_at_every_write_of_a_wild_market(seed: int) -> None:
     assert sum(killing.kills.values()) > 2 * 100
 
 
-@pytest.mark.parametrize("seed", range(2_300, 2_312))
+@pytest.mark.parametrize("seed", range(2_300, 2_308))
 def test_killed_at_every_write_while_orders_fill_in_part_or_get_lost(seed: int) -> None:
     """Faults fall differently when requests are repeated, so the trades may differ: the books may not."""
     world = random_world(seed, 100)

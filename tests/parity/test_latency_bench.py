@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from benchmarks import latency
 
-CLIENTS = ("ours, stream", "ours, REST", "ccxt.pro, REST", "pybit, REST")
+CLIENTS = ("ours, stream", "ours, REST", "ccxt.pro, REST")
 ROUNDS = 4
 FAR = 3.0
 """A ratio of two processes on one machine at one time, the quickest round of each: generous, and no wall time."""
