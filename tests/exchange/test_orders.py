@@ -117,6 +117,16 @@ def test_an_order_may_cost_all_there_is_and_not_a_lot_more() -> None:
     assert refused(exchange(balance=cost - 1e-6), short(lots=100)) == "insufficient_balance"
 
 
+def test_a_limit_below_the_market_costs_what_the_market_does() -> None:
+    """It fills at the market: reckoned at its own price, more would be locked than there is."""
+    at_limit, at_market = (order_cost(price, 1.0, 10.0, 0.00055) for price in (990.0, 1000.0))
+    assert refused(exchange(balance=(at_limit + at_market) / 2), limit_short(9_900)) == "insufficient_balance"
+    exact = exchange(balance=at_market, spread_bps=0.0, slippage_bps=0.0)
+    exact.place(limit_short(9_900))
+    assert exact.position is not None
+    assert exact.position.entry_ticks == 10_000
+
+
 def test_a_resting_entry_reserves_its_cost() -> None:
     venue = exchange(balance=130.0)
     venue.place(limit_short(10_100))

@@ -126,9 +126,12 @@ def _check_quantity(request: OrderRequest, contract: Contract, quote: Quote) -> 
 
 
 def reference_ticks(request: OrderRequest, quote: Quote) -> float:
-    """The price at which an order's value and cost are counted: its own for limits, else the mid."""
+    """The price at which an entry's value and cost are counted: the mid, or its own for a limit above that.
+
+    A limit below the market fills at the market, which costs more than its own price would.
+    """
     if request.order_type is OrderType.LIMIT and request.price_ticks is not None:
-        return float(request.price_ticks)
+        return max(float(request.price_ticks), quote.mid_ticks)
     return quote.mid_ticks
 
 
