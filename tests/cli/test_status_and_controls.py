@@ -5,6 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from tests.cli.face import MARK, Face
+from your_short_trade_margin_call.adapters.storage.journal import SqliteJournal
+
+NOBODY = "No process trades BTCUSDT now: nothing happens until one does, and it will find this."
 
 
 def test_nothing_yet(face: Face) -> None:
@@ -60,9 +63,26 @@ def test_paused_signals_are_blocked(face: Face) -> None:
     assert set(traded["blocked"]) == {"paused"}
     assert traded["trades"] == 0
     assert face("resume", "BTC", "--json").json == {
-        "symbol": "BTCUSDT", "paused": False, "flatten": False, "notices": [],
+        "symbol": "BTCUSDT", "paused": False, "flatten": False, "notices": [NOBODY],
     }  # fmt: skip
     assert "paused" not in face("trade", "BTC", "--speed", "max", "--json").json["trading"]["blocked"]
+
+
+def test_a_control_says_whether_anybody_listens(face: Face) -> None:
+    assert face("BTC", "--for", "2s", "--speed", "700").code == 0
+    assert face("status", "--json").json["pairs"][0]["journals"][0]["is_trading"] is False
+    said = " ".join(face("flatten").out.replace(MARK, "").split())
+    assert NOBODY in said
+    with SqliteJournal(face.data / "BTCUSDT" / "journal-paper-simulated.sqlite"):
+        assert face("status", "--json").json["pairs"][0]["journals"][0]["is_trading"] is True
+        assert "process trades now" in " ".join(face("status").out.replace(MARK, "").split())
+        said = " ".join(face("flatten").out.split())
+        assert NOBODY not in said
+        assert "The trading process reads this" in said
+        early = face("BTC", "--for", "1s")
+    assert early.code == 3
+    assert "Another process is writing the journal" in early.err
+    assert "trials in" not in early.out, "it swept before it said so"
 
 
 def test_flatten_holds_until_resume(face: Face) -> None:

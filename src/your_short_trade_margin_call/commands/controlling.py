@@ -8,7 +8,7 @@ from your_short_trade_margin_call.adapters.storage.controls import Controls, rea
 from your_short_trade_margin_call.commands.asking import named_pair
 from your_short_trade_margin_call.commands.options import Common
 from your_short_trade_margin_call.commands.output import print_json
-from your_short_trade_margin_call.commands.standing import known_pairs
+from your_short_trade_margin_call.commands.standing import known_pairs, open_shorts, pair_standing
 from your_short_trade_margin_call.commands.typed import check_settings
 from your_short_trade_margin_call.domain.errors import BadInputError
 from your_short_trade_margin_call.paths import Paths
@@ -28,7 +28,8 @@ _SAID = {
     "flatten": "Flatten: an open short in {symbol} is bought back at market, and entries stay blocked until "
     "`shortest-peak resume {symbol}`.",
 }
-_WHEN = "A trading process reads this before it deals with the next candle (within 3 minutes of market time)."
+_WHEN = "The trading process reads this before it deals with the next candle (within 3 minutes of market time)."
+_NOBODY = "No process trades {symbol} now: nothing happens until one does, and it will find this."
 
 
 def control(common: Common, wish: str, screen: Screen) -> None:
@@ -44,18 +45,31 @@ def control(common: Common, wish: str, screen: Screen) -> None:
     before = read_controls(paths.controls(symbol))
     wanted = WISHES[wish](before)
     write_controls(paths.controls(symbol), wanted)
+    unheard = _unheard(paths, symbol)
     if common.json:
-        print_json({"symbol": symbol, "paused": wanted.paused, "flatten": wanted.flatten, "notices": _notes(before)})
+        notices = [*_notes(before), *unheard]
+        print_json({"symbol": symbol, "paused": wanted.paused, "flatten": wanted.flatten, "notices": notices})
         return
     for note in _notes(before):
         screen.say(note, style="yellow")
     screen.say(_SAID[wish].format(symbol=symbol))
-    screen.say(_WHEN, style="dim")
+    if not unheard:
+        screen.say(_WHEN, style="dim")
+    for note in unheard:
+        screen.say(note, style="bold yellow")
 
 
 def _notes(before: Controls) -> list[str]:
     """What was not understood, now that it is replaced."""
     return [f"The wish before could not be understood and was kept aside: {before.note}"] if before.note else []
+
+
+def _unheard(paths: Paths, symbol: str) -> list[str]:
+    """What to know where no process listens: what is open then stays open."""
+    if any(journal.is_trading for journal in pair_standing(paths, symbol).journals):
+        return []
+    opened = [f"Open, with its stop and target: {short}." for short in open_shorts(paths) if short.startswith(symbol)]
+    return [_NOBODY.format(symbol=symbol), *opened]
 
 
 def _pair(paths: Paths, symbol: str | None, wish: str) -> str:

@@ -60,7 +60,8 @@ def _journal_rows(symbol: str, journal: JournalStanding) -> Rows:
     if journal.error is not None:
         return [("journal", journal.error)]
     decimals = _decimals(symbol)
-    rows = [("position", "flat" if journal.position is None else _position(journal.position, decimals))]
+    rows = [("process", "trades now" if journal.is_trading else "none trades now")]
+    rows.append(("position", "flat" if journal.position is None else _position(journal.position, decimals)))
     if journal.wallet is not None and journal.equity is not None and journal.starting_balance is not None:
         change = 100.0 * (journal.equity / journal.starting_balance - 1.0)
         rows.append(("wallet", f"{usdt(journal.wallet)}, equity {usdt(journal.equity)} ({signed_percent(change)})"))

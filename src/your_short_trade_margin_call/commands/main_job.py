@@ -10,6 +10,7 @@ from typing import Any
 import typer
 
 from your_short_trade_margin_call.adapters.storage.artefacts import load_best_params, params_of
+from your_short_trade_margin_call.adapters.storage.journal import require_free
 from your_short_trade_margin_call.commands import real_money
 from your_short_trade_margin_call.commands.affording import Agreement
 from your_short_trade_margin_call.commands.asking import ask_yes, can_ask, named_pair, pair_or_ask
@@ -62,6 +63,7 @@ def run(typed: Typed, wanted: Wanted, no_trade: bool, require_real: bool, screen
         if is_default:
             screen.say(f"No pair was named: this is {symbol}. Name another with --symbol.")
         if not no_trade:
+            require_free(prepared.journal)
             real_money.require_checks(screen, prepared)
         optimization = _optimize_first(screen, prepared, typed, wanted)
         may_trade = not no_trade and (is_real(optimization) or not require_real)
@@ -88,6 +90,7 @@ def trade(symbol: str, typed: Typed, params: Path | None, screen: Screen) -> Non
         real_money.require_stake(request, typed.stake, can_ask(typed.common))
         prepared = prepare(request, screen.say)
         introduce(screen, prepared)
+        require_free(prepared.journal)
         real_money.require_checks(screen, prepared)
         saved = _saved_params(prepared, params)
         chosen = real_money.with_risk(params_of(saved), request.risk_fraction)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from your_short_trade_margin_call.adapters.storage.controls import read_controls
+from your_short_trade_margin_call.adapters.storage.files import is_in_use
 from your_short_trade_margin_call.adapters.storage.journal import SqliteJournal
 from your_short_trade_margin_call.domain.errors import ShortestPeakError
 from your_short_trade_margin_call.domain.messages import Execution
@@ -32,7 +33,10 @@ class OpenShort:
 
 @dataclass(frozen=True, slots=True)
 class JournalStanding:
-    """One journal: one account, market and pair. `error` is why it could not be read, then the rest is empty."""
+    """One journal: one account, market and pair. `error` is why it could not be read, then the rest is empty.
+
+    `is_trading` says whether a process writes it now.
+    """
 
     account: str
     market: str
@@ -48,6 +52,7 @@ class JournalStanding:
     blocked: dict[str, int] | None = None
     params: dict[str, Any] | None = None
     error: str | None = None
+    is_trading: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,12 +108,12 @@ def _journal_standing(path: Path) -> JournalStanding:
     _, account, market = path.stem.split("-", 2)
     wal = path.with_name(f"{path.name}-wal")
     written_ms = int(1_000 * max(file.stat().st_mtime for file in (path, wal) if file.exists()))
-    head = JournalStanding(account, market, str(path), written_ms)
+    head = JournalStanding(account, market, str(path), written_ms, is_trading=is_in_use(path))
     try:
         with SqliteJournal(path, read_only=True) as journal:
             return _read(head, journal)
     except ShortestPeakError as error:
-        return JournalStanding(account, market, str(path), written_ms, error=str(error))
+        return replace(head, error=str(error))
 
 
 def _read(head: JournalStanding, journal: SqliteJournal) -> JournalStanding:
@@ -117,11 +122,8 @@ def _read(head: JournalStanding, journal: SqliteJournal) -> JournalStanding:
     wallet, worth = equity[-1][1:] if equity else (None, None)
     if position is None and trades:  # the market may have ended after the last candle's equity was written
         wallet = worth = trades[-1]["balance_after"]
-    return JournalStanding(
-        head.account,
-        head.market,
-        head.path,
-        head.written_ms,
+    return replace(
+        head,
         position=position,
         trades=len(trades),
         wins=sum(row["pnl_value"] > 0 for row in trades),

@@ -215,6 +215,21 @@ def acquire_lock(path: Path, timeout_s: float) -> FileLock:
     return lock
 
 
+def is_in_use(path: Path) -> bool:
+    """Whether another process holds the lock beside `path`; False where that cannot be found out."""
+    if not Path(f"{path}.lock").exists():
+        return False
+    lock = FileLock(f"{path}.lock", timeout=0)
+    try:
+        lock.acquire()
+    except Timeout:
+        return True
+    except OSError:
+        return False
+    lock.release()
+    return False
+
+
 def _replace(path: Path, content: bytes) -> None:
     with _replacing(path) as file:
         file.write(content)

@@ -20,7 +20,7 @@ from typing import Any, Self
 from filelock import FileLock
 
 from your_short_trade_margin_call.adapters.storage import journal_schema as schema
-from your_short_trade_margin_call.adapters.storage.files import acquire_lock, disk_error, plain
+from your_short_trade_margin_call.adapters.storage.files import acquire_lock, disk_error, is_in_use, plain
 from your_short_trade_margin_call.adapters.storage.journal_file import (
     MEMORY,
     SPACE_CURE,
@@ -262,11 +262,26 @@ class SqliteJournal:
             raise disk_error(self._path, action, error) from error
 
 
+def require_free(path: Path) -> None:
+    """Refuse early what would be refused when the journal is opened: another process writes it.
+
+    Raises:
+        BusyError: it does.
+    """
+    if is_in_use(path):
+        raise _busy(path)
+
+
 def _lock(path: Path) -> FileLock:
     try:
-        return acquire_lock(path, timeout_s=0)
+        # Whoever only asks whether the journal is in use holds the lock for a moment.
+        return acquire_lock(path, timeout_s=0.2)
     except BusyError:
-        raise BusyError(
-            f"Another process is writing the journal {path}.",
-            "Stop it first (Ctrl-C in its window); `shortest-peak status` looks without disturbing it.",
-        ) from None
+        raise _busy(path) from None
+
+
+def _busy(path: Path) -> BusyError:
+    return BusyError(
+        f"Another process is writing the journal {path}.",
+        "Stop it first (Ctrl-C in its window); `shortest-peak status` looks without disturbing it.",
+    )
