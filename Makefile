@@ -22,7 +22,7 @@ BASE_PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 .PHONY: help
 help: ## Show this list
 	@echo "make TARGET   (make run ARGS=\"--symbol SOLUSDT --for 60s\")"; echo
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | awk -F '\t' '{printf "  %-15s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | awk -F '\t' '{sub(/ \(/, "\n                  (", $$2); printf "  %-15s %s\n", $$1, $$2}'
 
 $(VENV)/.run: requirements.txt pyproject.toml
 	@test -n "$(BASE_PYTHON)" || { echo "No Python 3.11, 3.12 or 3.13 was found. Install one, or say BASE_PYTHON=/path/to/python3."; exit 2; }
@@ -38,7 +38,7 @@ $(VENV)/.dev: $(VENV)/.run requirements-dev.txt
 	@touch $@
 
 .PHONY: install
-install: $(VENV)/.dev ## Make .venv with everything, the `shortest-peak` command included
+install: $(VENV)/.dev ## Make .venv with everything, `shortest-peak` included
 
 .PHONY: run
 run: $(VENV)/.run ## The main job: optimise, then trade on paper (ARGS="--symbol BTCUSDT --for 60s")
@@ -68,7 +68,7 @@ format: $(VENV)/.dev ## Format the sources
 	@$(VENV)/bin/ruff check --quiet --fix src tests benchmarks
 
 .PHONY: test-all
-test-all: ## The tests on Python 3.11, 3.12 and 3.13, as far as they are installed
+test-all: ## The tests on every Python from 3.11 to 3.13 that is there
 	@for v in 3.11 3.12 3.13; do \
 		if python$$v --version >/dev/null 2>&1; then \
 			echo "Python $$v"; \
@@ -77,7 +77,7 @@ test-all: ## The tests on Python 3.11, 3.12 and 3.13, as far as they are install
 	done
 
 .PHONY: bench
-bench: $(VENV)/.dev ## How fast sweep and live orders are here, into docs/performance.md (ARGS=--quick: a look)
+bench: $(VENV)/.dev ## How fast sweep and orders are here, into docs/performance.md (ARGS=--quick: a look)
 	@PYTHONPATH=src:. $(PYTHON) -m benchmarks $(ARGS)
 	@PYTHONPATH=src:. $(PYTHON) -m benchmarks.latency
 
@@ -98,11 +98,11 @@ parity-sockets: $(VENV)/.dev ## Long: the same through sockets, on the look-alik
 	@PYTHONPATH=src:. $(PYTHON) -m benchmarks.parity_sockets $(FILES)
 
 .PHONY: storm
-storm: $(VENV)/.dev ## Long: every pair of faults through sockets, begun at several moments
+storm: $(VENV)/.dev ## Long: every pair of faults through sockets, at several moments
 	@PYTHONPATH=src:. $(PYTHON) -m benchmarks.storm
 
 .PHONY: latency
-latency: $(VENV)/.dev ## From a closing candle to the order at the exchange, beside ccxt.pro and pybit (ARGS="--rounds 100")
+latency: $(VENV)/.dev ## From a closing candle to the order, beside ccxt.pro and pybit (ARGS="--rounds 100")
 	@PYTHONPATH=src:. $(PYTHON) -m benchmarks.latency $(ARGS)
 
 .PHONY: drill

@@ -162,6 +162,7 @@ def test_a_folder_without_candles_and_a_file_without_a_pair(face: Face, tmp_path
     assert "There is no candle file" in face("scan", "--candles", tmp_path).err
     nameless = candle_file(tmp_path / "prices.parquet", days=3)
     assert "does not say which pair" in face("scan", "--candles", nameless).err
+    assert f"no file or folder {tmp_path / 'nowhere'}" in flowed(face("scan", "--candles", tmp_path / "nowhere").err)
 
 
 def test_amounts_of_turnover() -> None:

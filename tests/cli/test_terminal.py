@@ -74,6 +74,16 @@ def test_colours_only_where_they_are_wanted(face: Face, variable: str, value: st
         assert "Best of 336" in shown.text
 
 
+def test_an_error_keeps_within_the_width(face: Face) -> None:
+    """What is long comes in lines; what is a word too long for one, a path, stays whole."""
+    with terminal(face, "backtest", "BTC", "--market", "bybit") as shown:
+        assert shown.wait_for_end() == 3
+        lines = shown.text.splitlines()
+    assert max(map(len, lines)) <= 80
+    assert lines[0].startswith("error: Bybit did not answer")
+    assert all(line.startswith(" " * 7) for line in lines[1:] if line)
+
+
 def test_a_robot_is_asked_nothing(face: Face) -> None:
     with terminal(face, "--for", "1s", CI="true") as shown:
         assert shown.wait_for_end() == 0

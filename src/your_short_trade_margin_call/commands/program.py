@@ -9,8 +9,10 @@ from __future__ import annotations
 import difflib
 import json
 import os
+import shutil
 import signal
 import sys
+import textwrap
 import traceback
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -140,7 +142,7 @@ class _Teller:
     def tell(self, kind: str, message: str, cure: str) -> None:
         if self.with_traceback:
             traceback.print_exc()
-        sys.stderr.write(f"error: {message}\n" + (f"       {cure}\n" if cure else ""))
+        sys.stderr.write(_shown("error: ", message) + (_shown(" " * 7, cure) if cure else ""))
         self.tell_json(kind, message, cure)
 
     def tell_json(self, kind: str, message: str, cure: str) -> None:
@@ -157,6 +159,18 @@ class _Teller:
             f"This is a defect of the program, not of what you typed: {error}",
             "What is open on the exchange keeps its stop. Please report the lines above.",
         )
+
+
+def _shown(mark: str, text: str) -> str:
+    """Lines for people: as wide as their terminal; a file or a pipe gets one line, which can be searched."""
+    if not sys.stderr.isatty():
+        return f"{mark}{text}\n"
+    width = max(40, shutil.get_terminal_size().columns)
+    rows = textwrap.wrap(
+        text, width, initial_indent=mark, subsequent_indent=" " * len(mark), break_long_words=False,
+        break_on_hyphens=False,
+    )  # fmt: skip
+    return "\n".join(rows) + "\n"
 
 
 def _usage_cure(error: typer.TyperException) -> str:

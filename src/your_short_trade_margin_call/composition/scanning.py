@@ -46,6 +46,8 @@ def sources_in(places: list[Path], symbols: list[str]) -> tuple[Source, ...]:
 
 
 def _files_at(place: Path) -> Iterator[Source]:
+    if not place.exists():
+        raise BadInputError(f"There is no file or folder {place}.", "Check the path.")
     if not place.is_dir():
         symbol = file_pair(place)
         if symbol is None:
