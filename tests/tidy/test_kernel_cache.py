@@ -7,6 +7,7 @@ every file a kernel can reach; here a copy of the package is edited and run agai
 from __future__ import annotations
 
 import ast
+import gc
 import os
 import shutil
 import subprocess
@@ -14,6 +15,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from numba.core import event
 
 import your_short_trade_margin_call
 from your_short_trade_margin_call.rules.jit import source_hash
@@ -154,3 +156,19 @@ def test_a_kept_kernel_loads_without_what_compiling_needs(copy: Path, tmp_path: 
     cache = tmp_path / "cache"
     cache.mkdir()
     assert [run(copy, cache, LOADED) for _ in range(2)] == [["compiled"], ["loaded"]]
+
+
+def test_the_garbage_collector_rests_while_a_kernel_is_compiled_and_only_then() -> None:
+    """Compiled within each other, and where compiling fails."""
+    seen = []
+
+    def compile_another(failing: bool) -> None:
+        with event.trigger_event("numba:compile"), event.trigger_event("numba:compile"):
+            seen.append(gc.isenabled())
+            assert not failing
+
+    compile_another(failing=False)
+    with pytest.raises(AssertionError):
+        compile_another(failing=True)
+    assert seen == [False, False]
+    assert gc.isenabled()

@@ -7,6 +7,7 @@ the cache folder is named by a hash of every source a kernel can reach, before a
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import os
 from collections.abc import Callable
@@ -16,6 +17,7 @@ from typing import Any, TypeVar, cast
 
 import numba
 import platformdirs
+from numba.core import event
 from numba.core.caching import FunctionCache
 
 _PACKAGE = Path(__file__).resolve().parent.parent
@@ -78,6 +80,33 @@ class _KeptKernels:
     def save_overload(self, sig: Any, data: Any) -> None:
         """Keep a compiled kernel."""
         self._file.save_overload(sig, data)
+
+
+class _NoCollecting(event.Listener):
+    """Lets the garbage collector rest while a kernel is compiled.
+
+    It would look through the compiler's hundred thousand objects again and again, a good part of a first start, and
+    find next to nothing. Compilers call each other, one at a time: the last one to end wakes the collector, if it
+    was awake.
+    """
+
+    def __init__(self) -> None:
+        self._depth = 0
+        self._was_awake = False
+
+    def on_start(self, event: event.Event) -> None:
+        if self._depth == 0:
+            self._was_awake = gc.isenabled()
+            gc.disable()
+        self._depth += 1
+
+    def on_end(self, event: event.Event) -> None:
+        self._depth -= 1
+        if self._depth == 0 and self._was_awake:
+            gc.enable()
+
+
+event.register("numba:compile", _NoCollecting())  # type: ignore[no-untyped-call]  # numba has no types here
 
 
 def jit(function: Function) -> Function:
