@@ -48,6 +48,22 @@ def evidence(**changes: Any) -> Evidence:
 # ---- the rules -------------------------------------------------------------------------------------
 
 
+def test_a_bet_that_was_won_stays_won_until_all_is_lost() -> None:
+    """Whatever it is now between 1 : 1 and what was needed; below 1 : 1 more was lost than was ever shown."""
+    needed = yardstick(0.0).needed
+    for path, is_real in (
+        ([0.5, needed, 0.0], True),
+        ([0.5, needed - 1e-9, 1.0], False),
+        ([0.5, needed + 9.0, -1e-9], False),
+        ([0.5, needed, -3.0, 0.1], True),
+    ):
+        once = Yardstick(np.array(path), 0.1, 0.05)
+        assert once.is_beaten is is_real, path
+        for name in ("zero", "chance"):
+            assert (verdict_of(evidence(**{name: once}))[0] is Verdict.REAL) is is_real, (name, path)
+    assert Yardstick(np.array([0.5, needed, -1.0, needed]), 0.1, 0.05).beaten().tolist() == [False, True, False, True]
+
+
 def test_real_needs_both_yardsticks_and_thirty_trades() -> None:
     assert verdict_of(evidence())[0] is Verdict.REAL
     weak = yardstick(2.99)  # 20 : 1 is needed, the logarithm of which is 2.9957

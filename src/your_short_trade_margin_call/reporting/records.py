@@ -97,7 +97,9 @@ def evidence_rows(record: Record) -> Rows:
 
 
 def _evidence_text(yardstick: Yardstick) -> str:
-    return f"evidence {odds(yardstick.log_evidence)} ({odds(yardstick.needed)} needed)"
+    now, best, needed = yardstick.log_evidence, yardstick.best_log_evidence, yardstick.needed
+    once = f", {odds(best)} at its best" if now < needed <= best else ""
+    return f"evidence {odds(now)}{once} ({odds(needed)} needed)"
 
 
 def odds(log_evidence: float) -> str:

@@ -61,6 +61,11 @@ class Yardstick(NamedTuple):
         return float(self.path[-1])
 
     @property
+    def best_log_evidence(self) -> float:
+        """The most it ever was, at the end of a fold."""
+        return float(np.max(self.path))
+
+    @property
     def needed(self) -> float:
         """The logarithm that takes."""
         return -math.log(self.alpha)
@@ -68,7 +73,15 @@ class Yardstick(NamedTuple):
     @property
     def is_beaten(self) -> bool:
         """Whether the record is better than this, beyond luck."""
-        return self.log_evidence >= self.needed
+        return bool(self.beaten()[-1])
+
+    def beaten(self) -> NDArray[np.bool_]:
+        """For each fold, whether the bet had been won by its end, and what it began with not been lost since.
+
+        That luck *ever* wins it has a chance of `alpha`, so a bet that was won need not be won again. Who has lost
+        it all since is not shown to be better any more.
+        """
+        return np.asarray((np.maximum.accumulate(self.path) >= self.needed) & (self.path >= 0.0))
 
 
 class Risk(NamedTuple):
@@ -156,8 +169,7 @@ def real_at(walk: WalkForward, chance: ChanceShorts, alpha: float) -> NDArray[np
     exits = walk.trades[:, _COLUMN["exit_index"]]
     by_itself = exits[walk.trades[:, _COLUMN["exit_reason"]] != ExitReason.END_OF_DATA.code]
     closed = np.searchsorted(by_itself, walk.firsts[1:])
-    beats_both = (zero.path >= zero.needed) & (beyond.path >= beyond.needed)
-    return np.asarray(beats_both & (closed >= LEAST_TRADES))
+    return np.asarray(zero.beaten() & beyond.beaten() & (closed >= LEAST_TRADES))
 
 
 def _interval(returns: Floats, seed: int) -> tuple[float, float, float]:
@@ -202,7 +214,8 @@ def _too_little(evidence: Evidence) -> str:
     if e.chance.mean_pct <= 0:
         return "Shorts at random moments made as much before costs: the market fell, and no skill shows."
     pairs = ((e.chance, "shorts at random moments"), (e.zero, "luck"))
-    weaker, what = min(pairs, key=lambda pair: pair[0].log_evidence - pair[0].needed)
+    left = [pair for pair in pairs if not pair[0].is_beaten]
+    weaker, what = min(left, key=lambda pair: pair[0].log_evidence - pair[0].needed)
     so_far = weaker.log_evidence
     if so_far <= 0:
         return f"What it made, {what} might have made too: more days of candles are needed."
