@@ -1,8 +1,8 @@
 """What a second Dask worker is worth. `make bench-cluster` runs it: some minutes, on a machine that does nothing else.
 
 A scheduler and workers of one thread each are started on loopback. The same sweeps (two pairs, windows of most of a
-year, the wide grid) are made by one worker, then by two; the first takes a minute at least. The client, which cuts the
-work and puts parts together, and the scheduler run on the same machine: their processor time is shown too.
+year, the default grid) are made by one worker, then by two; the first takes a minute at least. The client, which cuts
+the work and puts it together, and the scheduler run on the same machine: their processor time is shown too.
 
 Where other programs are busy, the wall tells about them. So the load is said, and the ratio is also given by processor
 time: all that the one worker needed, over what the busier of the two needed.
@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 from tests.cluster.real_cluster import RealCluster
 
 from benchmarks.markets import YEAR, BenchMarket, bench_candles
-from benchmarks.sweeps import SETTINGS, WIDE, cores, least
+from benchmarks.sweeps import GRID, SETTINGS, cores, least
 from your_short_trade_margin_call.adapters.cluster.connecting import connect
 from your_short_trade_margin_call.adapters.cluster.executor import ClusterExecutor
 from your_short_trade_margin_call.market.candles import Candles
@@ -59,7 +59,7 @@ class Run(NamedTuple):
 def make_jobs(seconds: float) -> Jobs:
     """Sweeps for so many seconds of one core, on windows of two pairs."""
     pairs = [bench_candles(BenchMarket(seed=seed), YEAR) for seed in (1, 2)]
-    trials, instrument = grid_params(WIDE, SETTINGS), find_instrument("BTCUSDT")
+    trials, instrument = grid_params(GRID, SETTINGS), find_instrument("BTCUSDT")
 
     def task(candles: Candles, first: int) -> SweepTask:
         window = (int(candles.time_ms[first]), int(candles.time_ms[first + WINDOW]))
@@ -67,7 +67,7 @@ def make_jobs(seconds: float) -> Jobs:
 
     one = task(pairs[0], 0)
     each = least(lambda: run_sweep(*one.inputs(pairs[0]), trials, SETTINGS.starting_balance, workers=1), 2).cpu_s
-    # In parts a sweep costs some less than whole: hence a third more of them.
+    # A sweep among many costs less than one alone: hence a third more of them.
     count = math.ceil(1.4 * seconds / each)
     room = YEAR - WINDOW - 1
     return [(pairs[2 * k // count], task(pairs[2 * k // count], room * (k % 7) // 7)) for k in range(count)]
@@ -119,7 +119,7 @@ def main() -> None:
     """Measure and print."""
     seconds = float(sys.argv[1]) if len(sys.argv) > 1 else SECONDS
     jobs = make_jobs(seconds)
-    print(f"{cores()} cores; {len(jobs)} sweeps of {len(WIDE):,} trials on {WINDOW:,} candles each", flush=True)
+    print(f"{cores()} cores; {len(jobs)} sweeps of {len(GRID):,} trials on {WINDOW:,} candles each", flush=True)
     made = []
     with tempfile.TemporaryDirectory() as folder:
         cluster = RealCluster(Path(folder))
