@@ -43,6 +43,9 @@ def procedure_key(*parts: object) -> str:
     return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 
 
+_CURE = "Mend it, or move it away: then counting begins anew."
+
+
 class Looks:
     """The log in one file, shared by processes: changes happen under a lock and are written atomically.
 
@@ -78,7 +81,11 @@ class Looks:
 
     def all(self) -> list[Look]:
         """All procedures, in the order of their first looks."""
-        document = read_json(self._path)
+        try:
+            # Set aside, it would be missed by nobody, and all that was ever looked at forgotten.
+            document = read_json(self._path, move_corrupt=False)
+        except ArtefactError as error:
+            raise ArtefactError(error.message, _CURE) from None
         if document is None:
             return []
         if document.get("schema_version") != SCHEMA_VERSION:
@@ -86,8 +93,7 @@ class Looks:
         try:
             return [_parsed(item) for item in document["procedures"]]
         except (KeyError, TypeError) as error:
-            cure = "Mend it, or move it away: then counting begins anew."
-            raise ArtefactError(f"{self._path} cannot be used: {error}.", cure) from None
+            raise ArtefactError(f"{self._path} cannot be used: {error}.", _CURE) from None
 
 
 def _parsed(item: dict[str, Any]) -> Look:
