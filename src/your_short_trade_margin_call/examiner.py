@@ -85,9 +85,9 @@ class Examiner:
             seen = self.look(until_ms, progress)
             return Examined(seen, seen.document)
         except CandleError as error:
-            return Examined(None, untested(f"There is no record yet. {error.message}"))
+            return Examined(None, untested(f"There is no record yet. {error}"))
         except ShortestPeakError as error:
-            return Examined(None, untested(f"The history cannot be had. {error.message}"))
+            return Examined(None, untested(f"The record cannot be made. {error}"))
 
     def views(
         self, window: Candles, history: Candles | None, progress: Progress | None = None

@@ -130,9 +130,9 @@ def test_a_number_taken_meanwhile_by_another_process_is_judged_by(tmp_path: Path
 @pytest.mark.parametrize(
     ("error", "says"),
     [
-        (EmptyCandlesError("Nothing is there.", "Fetch it."), "There is no record yet. Nothing is there."),
-        (ExchangeError("Bybit is silent.", "Wait."), "The history cannot be had. Bybit is silent."),
-        (DiskError("The disk is full.", "Free some."), "The history cannot be had. The disk is full."),
+        (EmptyCandlesError("Nothing is there.", "Fetch it."), "There is no record yet. Nothing is there. Fetch it."),
+        (ExchangeError("Bybit is silent.", "Wait."), "The record cannot be made. Bybit is silent. Wait."),
+        (DiskError("The disk is full.", "Free some."), "The record cannot be made. The disk is full. Free some."),
     ],
 )
 def test_a_history_that_fails_is_not_tested_with_the_reason(
