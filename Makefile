@@ -47,7 +47,7 @@ run: $(VENV)/.run ## The main job: optimise, then trade on paper (ARGS="--symbol
 .PHONY: test
 test: $(VENV)/.dev ## Every check and every test
 	@$(MAKE) --no-print-directory -j 2 check kernels
-	@$(PYTEST) -n $(WORKERS) $(ARGS)
+	@$(PYTEST) -n $(WORKERS) --dist worksteal $(ARGS)
 
 .PHONY: kernels
 kernels: $(VENV)/.run ## Compile the rules once, so that nothing waits for them later
