@@ -8,7 +8,7 @@ from your_short_trade_margin_call.adapters.storage.controls import Controls, rea
 from your_short_trade_margin_call.commands.asking import named_pair
 from your_short_trade_margin_call.commands.options import Common
 from your_short_trade_margin_call.commands.output import print_json
-from your_short_trade_margin_call.commands.standing import known_pairs, open_shorts, pair_standing
+from your_short_trade_margin_call.commands.standing import known_pairs, pair_standing, shorts_of
 from your_short_trade_margin_call.commands.typed import check_settings
 from your_short_trade_margin_call.domain.errors import BadInputError
 from your_short_trade_margin_call.paths import Paths
@@ -66,9 +66,10 @@ def _notes(before: Controls) -> list[str]:
 
 def _unheard(paths: Paths, symbol: str) -> list[str]:
     """What to know where no process listens: what is open then stays open."""
-    if any(journal.is_trading for journal in pair_standing(paths, symbol).journals):
+    pair = pair_standing(paths, symbol)
+    if any(journal.is_trading for journal in pair.journals):
         return []
-    opened = [f"Open, with its stop and target: {short}." for short in open_shorts(paths) if short.startswith(symbol)]
+    opened = [f"Open, with its stop and target: {short}." for short in shorts_of(pair)]
     return [_NOBODY.format(symbol=symbol), *opened]
 
 

@@ -90,13 +90,18 @@ def open_shorts(paths: Paths, journal: Path | None = None) -> tuple[str, ...]:
 
     What replayed and invented runs left open is gone with them.
     """
+    pairs = (pair_standing(paths, symbol) for symbol in known_pairs(paths))
+    return tuple(said for pair in pairs for said in shorts_of(pair, journal))
+
+
+def shorts_of(pair: PairStanding, journal: Path | None = None) -> tuple[str, ...]:
+    """The same for one pair."""
     said = []
-    for symbol in known_pairs(paths):
-        for standing in pair_standing(paths, symbol).journals:
-            is_meant = Path(standing.path) == journal if journal else standing.market not in _PASSING
-            if is_meant and standing.position is not None:
-                size, price = f"{standing.position.quantity:.8g}", f"{standing.position.entry_price:,.8g}"
-                said.append(f"{symbol} short {size} at {price} ({standing.account} account)")
+    for standing in pair.journals:
+        is_meant = Path(standing.path) == journal if journal else standing.market not in _PASSING
+        if is_meant and standing.position is not None:
+            size, price = f"{standing.position.quantity:.8g}", f"{standing.position.entry_price:,.8g}"
+            said.append(f"{pair.symbol} short {size} at {price} ({standing.account} account)")
     return tuple(said)
 
 

@@ -219,14 +219,12 @@ def is_in_use(path: Path) -> bool:
     """Whether another process holds the lock beside `path`; False where that cannot be found out."""
     if not Path(f"{path}.lock").exists():
         return False
-    lock = FileLock(f"{path}.lock", timeout=0)
     try:
-        lock.acquire()
-    except Timeout:
+        acquire_lock(path, timeout_s=0).release()
+    except BusyError:
         return True
-    except OSError:
+    except DiskError:
         return False
-    lock.release()
     return False
 
 
