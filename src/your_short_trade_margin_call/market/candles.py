@@ -77,8 +77,14 @@ class Candles(FrozenColumns):
         self._freeze()
         numbers = {name: getattr(self, name) for name in (*PRICES, "volume")}
         check_rows(self.time_ms, numbers, CANDLE_MS, self.LABEL)
-        steps = np.diff(self.time_ms) // CANDLE_MS
-        gaps, missing = int(np.count_nonzero(steps > 1)), int((steps - 1).sum())
+        self._fit()
+
+    def _fit(self) -> None:
+        """Count the gaps, and cut the extras."""
+        gaps = missing = 0
+        if len(self) and self.end_ms - self.start_ms > len(self) * CANDLE_MS:
+            steps = np.diff(self.time_ms) // CANDLE_MS
+            gaps, missing = int(np.count_nonzero(steps > 1)), int((steps - 1).sum())
         object.__setattr__(self, "quality", replace(self.quality, gaps=gaps, missing=missing))
         start, end = (self.start_ms, self.end_ms) if len(self) else (0, 0)
         for name in _Sources._fields:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import Any, ClassVar, Self
 
@@ -35,8 +35,16 @@ class FrozenColumns:
         return {name: value for name, value in found.items() if isinstance(value, np.ndarray)}
 
     def rows(self, first: int, end: int) -> Self:
-        """Rows `first` up to, not including, `end`, as views."""
-        return replace(self, **{name: column[first:end] for name, column in self.columns().items()})
+        """Rows `first` up to, not including, `end`, as views. Rows that stood are not checked again."""
+        part = object.__new__(type(self))
+        part.__dict__.update(self.__dict__)
+        part.__dict__.update({name: column[first:end] for name, column in self.columns().items()})
+        part.__dict__.pop("_identity", None)
+        part._fit()
+        return part
+
+    def _fit(self) -> None:
+        """Make what is no column agree with the columns."""
 
     def digest(self) -> bytes:
         """8 bytes that change with any number in any column."""
