@@ -23,6 +23,9 @@ TRADABLE = 0
 BEFORE_GAP = 1
 REJECTED = 2
 
+FLOORS = 3
+"""Of a tower: what it says of 16, 256 and 4,096 candles."""
+
 _ROUNDING = 1e-9
 """Far more than what arithmetic may round away, as a fraction of a price or a quantity."""
 
@@ -80,6 +83,22 @@ class Signals(NamedTuple):
 
     rows: NDArray[np.void]
     place: NDArray[np.int32]
+
+
+@jit
+def raise_floors(tower: NDArray[np.float64], n: int) -> None:
+    """Fill in the least values of the blocks of a tower whose column of `n` candles is there."""
+    begin, count = 0, n
+    for _ in range(FLOORS):
+        end = begin + count
+        count = (count + 15) // 16
+        for block in range(count):
+            first = begin + 16 * block
+            least = tower[first]
+            for k in range(first + 1, min(first + 16, end)):
+                least = min(least, tower[k])
+            tower[end + block] = least
+        begin = end
 
 
 @jit
@@ -210,6 +229,7 @@ def _list_peak(
 ) -> None:  # fmt: skip
     """Add peak `s` to the lookbacks it signals for, shortest first: the levels grow on one way back."""
     i = peak.at
+    top = high[i]
     highest_high = -np.inf
     highest_low = -np.inf
     lowest_high = np.inf
@@ -217,12 +237,13 @@ def _list_peak(
     for row in range(len(lookbacks)):
         if lookbacks[row] >= peak.unbroken:
             break
-        while j >= i - lookbacks[row]:
+        # Whoever met a higher high on the way need not go on.
+        while j >= i - lookbacks[row] and highest_high <= top:
             highest_high = max(highest_high, high[j])
             lowest_high = min(lowest_high, high[j])
             highest_low = max(highest_low, low[j])
             j -= 1
-        if not is_failed_peak(candle_open, high[i], candle_close, highest_high):
+        if not is_failed_peak(candle_open, top, candle_close, highest_high):
             break
         signal = rows[row, counts[row]]
         signal.peak = s

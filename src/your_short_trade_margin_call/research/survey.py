@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from your_short_trade_margin_call.research.ground_kernel import (
+    FLOORS,
     PEAK,
     SIGNAL,
     Ground,
     Signals,
     list_signals,
     price_peaks,
+    raise_floors,
 )
 from your_short_trade_margin_call.rules.market_arrays import MarketArrays
 from your_short_trade_margin_call.rules.terms import Contract, Terms
@@ -44,11 +46,9 @@ def make_field(market: MarketArrays, contract: Contract, terms: Terms, shortest:
     settles_before = np.full(len(market.funding_time_ms), n, dtype=np.int64)
     settled = np.repeat(np.arange(n), np.diff(market.funding_first)) if len(settles_before) else settles_before
     settles_before[: len(settled)] = settled
-    worst = np.negative(np.maximum(market.mark_open, market.mark_high))
     marks = market.mark_close[settles_before - 1]
-    return Field(
-        market, Ground(peaks, next_peak, settles_before, marks, _tower(market.low), _tower(worst)), contract, terms
-    )
+    ground = Ground(peaks, next_peak, settles_before, marks, *_towers(market))
+    return Field(market, ground, contract, terms)
 
 
 def find_peaks(market: MarketArrays, shortest: int) -> Integers:
@@ -76,21 +76,18 @@ def tops_before(high: Floats, width: int) -> Floats:
     return tops
 
 
-def _tower(values: Floats) -> Floats:
-    """A column and the least values of its blocks, as Ground describes it."""
-    floors = [values]
-    for _ in range(3):
-        floors.append(_block_minima(floors[-1]))
-    return np.concatenate(floors)
-
-
-def _block_minima(values: Floats) -> Floats:
-    """The least value of each 16; the last block may be shorter."""
-    whole = len(values) // 16 * 16
-    least = values[:whole]
-    for _ in range(4):
-        least = np.minimum(least[::2], least[1::2])
-    return np.append(least, values[whole:].min()) if whole < len(values) else least
+def _towers(market: MarketArrays) -> tuple[Floats, Floats]:
+    """The towers `lows` and `worst` of Ground."""
+    n = count = room = len(market.low)
+    for _ in range(FLOORS):
+        count = (count + 15) // 16
+        room += count
+    lows, worst = np.empty(room), np.empty(room)
+    lows[:n] = market.low
+    np.negative(np.maximum(market.mark_open, market.mark_high, out=worst[:n]), out=worst[:n])
+    for tower in (lows, worst):
+        raise_floors(tower, n)
+    return lows, worst
 
 
 def signals_of(field: Field, lookbacks: Iterable[int]) -> tuple[Signals, Integers]:

@@ -119,8 +119,8 @@ def _minutes(candles: Candles, tick_size: float) -> tuple[Floats, Floats, bool]:
 
 def _run_length(time_ms: Integers) -> Integers:
     """1, 2, 3, ... restarting after every gap."""
-    place = np.arange(len(time_ms), dtype=np.int64)
-    after_gap = np.flatnonzero(np.diff(time_ms) != CANDLE_MS) + 1
+    place = np.arange(1, len(time_ms) + 1, dtype=np.int64)
+    after_gap = np.flatnonzero(time_ms[1:] != time_ms[:-1] + CANDLE_MS) + 1
     for start, end in pairwise([*after_gap.tolist(), len(time_ms)]):
         place[start:end] -= start
-    return place + 1
+    return place
