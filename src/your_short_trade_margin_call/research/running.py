@@ -40,7 +40,9 @@ MOST_TRIALS = 65_536
 _PART = 2_048
 """Trials that a worker takes at once, in large grids: a fraction of a second."""
 _PARTS_EACH = 2
-"""Parts that a worker finds at least, where there are several."""
+"""Parts that a worker finds, where there are several and enough to do."""
+_FULL = 2 * LANES
+"""Paths of a part that keep the lanes full to its end: the last of them walk beside idle lanes."""
 _STEPS = 32
 """Steps that lanes go before their money is reckoned: what they wrote down is then still at hand."""
 
@@ -89,8 +91,7 @@ def run_trials(
     workers = workers or os.cpu_count() or 1
     done = 0
     for lookbacks, take_profits in _chunks(trials):
-        fewest = 1 if workers == 1 else _PARTS_EACH * workers
-        chunk, parts = _split(field, trials, start_wallet, lookbacks, take_profits, stop, fewest)
+        chunk, parts = _split(field, trials, start_wallet, lookbacks, take_profits, stop, workers)
         with closing(in_threads(parts, workers, stop)) as counts:
             for count in counts:
                 done += count or 0
@@ -112,9 +113,9 @@ def _chunks(trials: Trials) -> Iterator[tuple[range, range]]:
 
 def _split(
     field: Field, trials: Trials, start_wallet: float, lookbacks: range, take_profits: range, stop: NDArray[np.bool_],
-    fewest: int,
+    workers: int,
 ) -> tuple[Chunk, Parts]:  # fmt: skip
-    """A chunk with empty tables, and the parts of the work that fill them, `fewest` or more."""
+    """A chunk with empty tables, and the parts of the work that fill them."""
     signals, rows = signals_of(field, [trials.highest_high_lookback[i] for i in lookbacks])
     _, n_exits, n_risks, _, n_stops, n_holds = trials.shape
     shape = (len(lookbacks), n_exits, n_risks, len(take_profits), n_stops, n_holds)
@@ -126,13 +127,20 @@ def _split(
     paths["first_trial"] = first_trials.reshape(-1)
     paths["step"] = np.prod(shape[3:])
     memory = _memory(field, paths)
-    n_parts = min(len(paths), max(fewest, len(chunk.trials) // _PART))
 
-    def part(k: int) -> Callable[[], int]:
-        # Every so many-th path: those of short lookbacks, which trade more, are shared out.
-        return lambda: _run(field, signals, trials, memory, paths[k::n_parts].copy(), start_wallet, chunk, stop)
+    def part(some: NDArray[np.void]) -> Callable[[], int]:
+        return lambda: _run(field, signals, trials, memory, some, start_wallet, chunk, stop)
 
-    return chunk, [part(k) for k in range(n_parts)]
+    return chunk, [part(some) for some in _shares(paths, workers, len(chunk.trials) // _PART)]
+
+
+def _shares(paths: NDArray[np.void], workers: int, fewest: int) -> list[NDArray[np.void]]:
+    """Paths shared out to parts like cards, back and forth: neighbours trade about as much as each other."""
+    wanted = 1 if workers == 1 else max(workers, min(_PARTS_EACH * workers, len(paths) // _FULL))
+    n_parts = min(len(paths), max(wanted, fewest))
+    turn, place = np.divmod(np.arange(len(paths)), n_parts)
+    holder = np.where(turn % 2 == 0, place, n_parts - 1 - place)
+    return [paths[holder == k] for k in range(n_parts)]
 
 
 def _run(
