@@ -1,4 +1,7 @@
-"""Every pair of faults through sockets, begun at several moments each (`make storm`). Prints what broke."""
+"""Every pair of faults through sockets, begun at several moments each (`make storm`). Prints what broke.
+
+Pairs that strike orders are told once more where entries go by stream.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,9 @@ import sys
 import time
 
 from tests.parity.storm import FAULTS_FROM, FAULTS_UNTIL, MENU
-from tests.parity.test_socket_faults import PAIRS, tell
+from tests.parity.test_socket_faults import BY_STREAM, PAIRS, tell
+
+from your_short_trade_margin_call.domain.words import Account
 
 MOMENTS = 3
 
@@ -20,13 +25,18 @@ def main() -> int:
         for turn in range(MOMENTS)
         for number, pair in enumerate(PAIRS)
     ]
-    for first in range(0, len(plots), 50):
-        broken |= tell(plots[first : first + 50])
-        seconds = time.perf_counter() - started
-        print(f"{first + len(plots[first : first + 50])}/{len(plots)} stories, {seconds:.0f} s", flush=True)
+    by_stream = [plot for plot in plots if any(trouble in BY_STREAM for trouble in plot[0])]
+    told = [(Account.DEMO, plots), (Account.MAINNET, by_stream)]
+    count, all_of_them = 0, sum(len(some) for _, some in told)
+    for account, some in told:
+        for first in range(0, len(some), 50):
+            wrong = tell(some[first : first + 50], account)
+            broken |= {f"{account}: {name}": what for name, what in wrong.items()}
+            count += len(some[first : first + 50])
+            print(f"{count}/{all_of_them} stories, {time.perf_counter() - started:.0f} s", flush=True)
     for name, what in broken.items():
         print(f"{name}: {'; '.join(what)}")
-    print(f"{len(MENU)} faults in {len(PAIRS)} pairs, {len(plots)} stories, {len(broken)} broken")
+    print(f"{len(MENU)} faults in {len(PAIRS)} pairs, {all_of_them} stories, {len(broken)} broken")
     return 1 if broken else 0
 
 

@@ -117,13 +117,13 @@ async def _play(world: MarketWorld, account: Account) -> Played:
     try:
         endpoint = endpoint_for(account, server.url)
         async with opened_venue(endpoint, world) as venue:
-            await _line_is_up(venue)
+            await line_is_up(venue)
             return await _trade(world, served, server, venue)
     finally:
         await server.stop()
 
 
-async def _line_is_up(venue: BybitVenue) -> None:
+async def line_is_up(venue: BybitVenue) -> None:
     async with asyncio.timeout(STUCK_S):
         while venue.trade_line is not None and not venue.trade_line.is_up:  # noqa: ASYNC110
             await asyncio.sleep(0.001)

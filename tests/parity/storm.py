@@ -12,7 +12,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from tests.parity.sockets import HURRY, Watched, hurried_pause_s, hurried_stopwatch_s, make_server_world
+from tests.parity.sockets import (
+    HURRY,
+    Watched,
+    hurried_pause_s,
+    hurried_stopwatch_s,
+    line_is_up,
+    make_server_world,
+)
 from tests.worlds import World as MarketWorld
 from your_short_trade_margin_call.adapters.bybit.clock import ServerClock
 from your_short_trade_margin_call.adapters.bybit.endpoints import endpoint_for
@@ -71,6 +78,7 @@ class Story:
 
     broken: list[str] = field(default_factory=list)
     trades: int = 0
+    by_stream: int = 0
     struck: int = 0
     halted: str = ""
 
@@ -89,14 +97,17 @@ def storm_world() -> MarketWorld:
     return MarketWorld(0, generate(market), instrument, settings, StrategyParams(1, ExitType.TAKE_PROFIT, 0.5, 0.0022))
 
 
-async def weather(troubles: Sequence[Trouble], at: Sequence[int]) -> Story:
-    """Play the market with these troubles, each begun at the opening of its candle."""
+async def weather(troubles: Sequence[Trouble], at: Sequence[int], account: Account = Account.DEMO) -> Story:
+    """Play the market with these troubles, each begun at the opening of its candle.
+
+    On mainnet's addresses (of this computer) entries go by stream, on those of a demo account by REST.
+    """
     world = storm_world()
     served = make_server_world(world)
     server, story = Server(served), Story()
     await server.start()
     try:
-        await _live(world, server, troubles, at, story)
+        await _live(world, server, account, troubles, at, story)
     finally:
         await server.stop()
     story.struck = len(served.faults.struck)
@@ -104,7 +115,7 @@ async def weather(troubles: Sequence[Trouble], at: Sequence[int]) -> Story:
 
 
 async def _live(
-    world: MarketWorld, server: Server, troubles: Sequence[Trouble], at: Sequence[int], story: Story
+    world: MarketWorld, server: Server, account: Account, troubles: Sequence[Trouble], at: Sequence[int], story: Story
 ) -> None:
     clock = ServerClock(SystemClock().now_ms, hurried_stopwatch_s, hurried_pause_s)
     keys = Keys(DEMO_KEY, DEMO_SECRET)
@@ -112,9 +123,10 @@ async def _live(
         Timing(), silence_s=NEVER_MIND_S, ping_every_s=3.0, request_timeout_s=0.15 * HURRY, ack_timeout_s=0.1 * HURRY,
         forbidden_s=30.0, probe_every_s=2.0,
     )  # fmt: skip
-    async with Rest.open(endpoint_for(Account.DEMO, server.url), timing, clock, keys) as rest:
+    async with Rest.open(endpoint_for(account, server.url), timing, clock, keys) as rest:
         venue = BybitVenue(rest, keys, world.instrument, late_confirm_s=0.005)
         await venue.open()
+        await line_is_up(venue)
         journal = SqliteJournal(":memory:")
         watched = Watched(venue)
         context = make_context(world.settings, world.instrument, world.params.highest_high_lookback)
@@ -132,6 +144,7 @@ async def _live(
     if running.done() and not running.cancelled() and (error := running.exception()) is not None:
         story.broken.append(f"the engine ended: {error!r}")
     story.trades = len(journal.trades())
+    story.by_stream = sum(row.method == "WS" for row in server.world.requests.writes)
 
 
 async def _play(

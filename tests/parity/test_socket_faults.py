@@ -7,13 +7,16 @@ from itertools import combinations
 
 import pytest
 
-from tests.parity.storm import FAULTS_FROM, FAULTS_UNTIL, MENU, Story, Trouble, weather
+from tests.parity.storm import CREATE, FAULTS_FROM, FAULTS_UNTIL, MENU, Story, Trouble, weather
+from your_short_trade_margin_call.domain.words import Account
 
 ALONE_AT = (2, 8)
 """Before the first short, and while one is open."""
 PAIRS = list(combinations(MENU, 2))
 EVERY = 40
 """The suite plays each 40th pair; `make storm` plays them all, at more moments."""
+BY_STREAM = [trouble for trouble in MENU if any(details.get("path") == CREATE for _, details in trouble.plan)]
+"""Troubles of orders: they are told again where entries go by stream."""
 BLOCKS = 4
 AT_ONCE = 3
 """Stories told side by side: most of each is waiting."""
@@ -24,13 +27,15 @@ def moments_of(number: int) -> tuple[int, int]:
     return FAULTS_FROM + number % 9, FAULTS_FROM + (number * 5) % (FAULTS_UNTIL - FAULTS_FROM - 8)
 
 
-def tell(plots: list[tuple[tuple[Trouble, ...], tuple[int, ...]]]) -> dict[str, list[str]]:
+def tell(
+    plots: list[tuple[tuple[Trouble, ...], tuple[int, ...]]], account: Account = Account.DEMO
+) -> dict[str, list[str]]:
     """Play stories, some at a time; what broke, by their names."""
     broken: dict[str, list[str]] = {}
 
     async def one(gate: asyncio.Semaphore, troubles: tuple[Trouble, ...], at: tuple[int, ...]) -> None:
         async with gate:
-            story = await weather(troubles, at)
+            story = await weather(troubles, at, account)
         if story.broken:
             broken[" + ".join(trouble.name for trouble in troubles) + f" at {at}"] = story.broken
 
@@ -47,11 +52,27 @@ def test_fair_weather_trades() -> None:
     story: Story = asyncio.run(weather((), ()))
     assert story.broken == []
     assert story.trades >= 4
+    assert story.by_stream == 0
+
+
+def test_fair_weather_trades_by_stream() -> None:
+    story: Story = asyncio.run(weather((), (), Account.MAINNET))
+    assert story.broken == []
+    assert story.by_stream >= story.trades >= 4
 
 
 @pytest.mark.parametrize("trouble", MENU, ids=lambda trouble: trouble.name)
 def test_alone(trouble: Trouble) -> None:
     assert tell([((trouble,), (begins,)) for begins in ALONE_AT]) == {}
+
+
+@pytest.mark.parametrize("trouble", BY_STREAM, ids=lambda trouble: trouble.name)
+def test_of_an_order_by_stream(trouble: Trouble) -> None:
+    """Each strikes the entry on its way, or the answer to it."""
+    story: Story = asyncio.run(weather((trouble,), (2,), Account.MAINNET))
+    assert story.broken == []
+    assert story.struck == 1
+    assert story.by_stream >= 1
 
 
 @pytest.mark.parametrize("block", range(BLOCKS))

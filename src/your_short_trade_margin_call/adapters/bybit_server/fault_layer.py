@@ -23,7 +23,7 @@ KEY_HEADER = "X-BAPI-API-KEY"
 _NO_STATUS = 502
 """Stands for "not answered" on its way to the log."""
 
-_INSTEAD = {
+INSTEAD = {
     SocketFault.DROP_REQUEST,
     SocketFault.TOO_MANY,
     SocketFault.FORBIDDEN,
@@ -31,11 +31,12 @@ _INSTEAD = {
     SocketFault.OUTAGE,
 }
 """Strike before the request is carried out."""
-_ERRORS = {
+ERRORS = {
     SocketFault.SERVER_ERROR: (10016, "Server error."),
     SocketFault.INTERNAL: (10000, "Server Timeout"),
 }
-_OF_REQUESTS = {*_INSTEAD, *_ERRORS, SocketFault.DROP_ANSWER, SocketFault.TRUNCATED, SocketFault.MISSING_FIELDS}
+TOO_MANY = (10006, "Too many visits!")
+OF_REQUESTS = {*INSTEAD, *ERRORS, SocketFault.DROP_ANSWER, SocketFault.TRUNCATED, SocketFault.MISSING_FIELDS}
 _OF_STREAMS = (SocketFault.DROP_STREAMS, SocketFault.HALF_OPEN)
 
 
@@ -84,10 +85,10 @@ async def _carried_out(request: web.Request, handler: Handler, world: World, str
         world.advance()
     if streams.is_out:
         return _cut(request)
-    order = faults.take(_OF_REQUESTS, request.path, account)
+    order = faults.take(OF_REQUESTS, request.path, account)
     if order is None:
         return await handler(request)
-    if order.fault in _INSTEAD or (order.fault in _ERRORS and not order.carried_out):
+    if order.fault in INSTEAD or (order.fault in ERRORS and not order.carried_out):
         return _instead(request, order, world, streams)
     return await _spoilt(request, order, await handler(request))
 
@@ -98,30 +99,38 @@ def _instead(request: web.Request, order: PlannedFault, world: World, streams: S
         raise web.HTTPForbidden(text="403 Forbidden: access too frequent, or this country is not served")
     if order.fault is SocketFault.TOO_MANY:
         return _too_many(request, order, world)
-    if order.fault in _ERRORS:
-        return fail(request, *_ERRORS[order.fault])
+    if order.fault in ERRORS:
+        return fail(request, *ERRORS[order.fault])
+    break_service(order, world, streams)
+    return _cut(request)
+
+
+def break_service(order: PlannedFault, world: World, streams: Streams) -> None:
+    """A restart or an outage, if that is what strikes."""
     if order.fault is SocketFault.RESTART:
         world.restart()
         streams.drop_everything()
     if order.fault is SocketFault.OUTAGE:
         streams.begin_outage(order.ms)
-    return _cut(request)
 
 
 def _too_many(request: web.Request, order: PlannedFault, world: World) -> web.Response:
     """10006. The reset lies `ms` (a second) of real time ahead, said in the market's time."""
-    answer = fail(request, 10006, "Too many visits!")
-    reset_ms = world.timeline.shown_ms() + round((order.ms or SECOND_MS) * max(1.0, world.timeline.speed))
-    answer.headers.update(
-        {"X-Bapi-Limit": "10", "X-Bapi-Limit-Status": "0", "X-Bapi-Limit-Reset-Timestamp": str(reset_ms)}
-    )
+    answer = fail(request, *TOO_MANY)
+    answer.headers.update(no_more_until(order, world))
     return answer
+
+
+def no_more_until(order: PlannedFault, world: World) -> dict[str, str]:
+    """The headers of 10006."""
+    reset_ms = world.timeline.shown_ms() + round((order.ms or SECOND_MS) * max(1.0, world.timeline.speed))
+    return {"X-Bapi-Limit": "10", "X-Bapi-Limit-Status": "0", "X-Bapi-Limit-Reset-Timestamp": str(reset_ms)}
 
 
 async def _spoilt(request: web.Request, order: PlannedFault, answer: web.StreamResponse) -> web.StreamResponse:
     """The request was carried out; this is what becomes of its answer."""
-    if order.fault in _ERRORS:
-        return fail(request, *_ERRORS[order.fault])
+    if order.fault in ERRORS:
+        return fail(request, *ERRORS[order.fault])
     body = answer.body if isinstance(answer, web.Response) else None
     if order.fault is SocketFault.DROP_ANSWER or not isinstance(body, bytes | bytearray):
         return _cut(request)

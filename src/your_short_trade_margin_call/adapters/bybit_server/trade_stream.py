@@ -1,8 +1,9 @@
-"""Order entry by stream: the same requests as by REST, answered in the order they came."""
+"""Order entry by stream: the same requests as by REST, answered in the order they came, with the same faults."""
 
 from __future__ import annotations
 
 import json
+from functools import partial
 from typing import Any
 
 from aiohttp import web
@@ -16,11 +17,22 @@ from your_short_trade_margin_call.adapters.bybit_server.auth import (
     check_window,
     good_account,
 )
+from your_short_trade_margin_call.adapters.bybit_server.bus import encode
 from your_short_trade_margin_call.adapters.bybit_server.codes import ApiError, RetCode, bad_parameter
-from your_short_trade_margin_call.adapters.bybit_server.envelope import trace_id
+from your_short_trade_margin_call.adapters.bybit_server.envelope import STREAMS, trace_id
+from your_short_trade_margin_call.adapters.bybit_server.fault_layer import (
+    ERRORS,
+    INSTEAD,
+    OF_REQUESTS,
+    TOO_MANY,
+    break_service,
+    no_more_until,
+)
+from your_short_trade_margin_call.adapters.bybit_server.optional_fields import message_without
 from your_short_trade_margin_call.adapters.bybit_server.rate_limits import TOO_MANY_TEXT, allow, limit_headers
+from your_short_trade_margin_call.adapters.bybit_server.socket_faults import PlannedFault, SocketFault
 from your_short_trade_margin_call.adapters.bybit_server.stream_talk import converse, parsed
-from your_short_trade_margin_call.adapters.bybit_server.streams import StreamConnection
+from your_short_trade_margin_call.adapters.bybit_server.streams import StreamConnection, Streams
 from your_short_trade_margin_call.adapters.bybit_server.world import World
 
 LONGEST_REQUEST_ID = 36
@@ -37,14 +49,14 @@ Answer = dict[str, Any]
 
 async def trade_stream(request: web.Request) -> web.StreamResponse:
     """/v5/trade."""
-    return await converse(request, _Conversation)
+    return await converse(request, partial(_Conversation, request.app[STREAMS]))
 
 
 class _Conversation:
     """What one client says and is answered. What is asked for is in the log of requests too, as method WS."""
 
-    def __init__(self, world: World, connection: StreamConnection) -> None:
-        self._world, self._connection = world, connection
+    def __init__(self, streams: Streams, world: World, connection: StreamConnection) -> None:
+        self._streams, self._world, self._connection = streams, world, connection
         self._account: TradingAccount | None = None
         self._seen: set[str] = set()
         self._read_ns = 0
@@ -60,7 +72,7 @@ class _Conversation:
             now = str(self._world.timeline.shown_ms())
             self._say({"retCode": 0, "retMsg": "OK", "op": "pong", "data": [now]})
         else:
-            self._request(said, operation)
+            await self._request(said, operation)
 
     def _auth(self, said: dict[str, Any]) -> None:
         code, text = 0, "OK"
@@ -75,18 +87,71 @@ class _Conversation:
             code, text = int(error.code), error.text
         self._say({"retCode": code, "retMsg": text, "op": "auth"})
 
-    def _request(self, said: dict[str, Any], operation: str) -> None:
+    async def _request(self, said: dict[str, Any], operation: str) -> None:
+        """Carry a request out, with whatever is planned for it."""
+        path, faults = _path_of(operation), self._world.faults
+        if self._account is None or not path:
+            return self._say(self._answered(said, operation))
+        if delay := faults.take((SocketFault.DELAY,), path, self._account.key):
+            await self._world.timeline.nap(delay.ms / 1_000.0)
+            self._world.advance()
+        order = faults.take(OF_REQUESTS, path, self._account.key)
+        if order is None:
+            self._say(self._answered(said, operation))
+        elif order.fault in INSTEAD or (order.fault in ERRORS and not order.carried_out):
+            self._instead(said, operation, order)
+        else:
+            self._spoilt(self._answered(said, operation), order)
+
+    def _instead(self, said: dict[str, Any], operation: str, order: PlannedFault) -> None:
+        """What happens to a request that is not carried out. There is no 403 here: the connection is cut."""
+        log, now_ms = self._world.requests, self._world.timeline.shown_ms()
+        code, text = TOO_MANY if order.fault is SocketFault.TOO_MANY else ERRORS.get(order.fault, (None, ""))
+        body = json.dumps(_body_of(said) or {})
+        row = log.arrive("WS", _path_of(operation), "", body, self._connection.account, now_ms, self._read_ns)
+        log.leave(row, None, code)
+        if code is None:
+            break_service(order, self._world, self._streams)
+            return self._connection.cut()
+        limits = no_more_until(order, self._world) if order.fault is SocketFault.TOO_MANY else {}
+        self._say(self._envelope(said, operation, (code, text), limits))
+
+    def _spoilt(self, answer: Answer, order: PlannedFault) -> None:
+        """The request was carried out; this is what becomes of its answer."""
+        if order.fault in ERRORS:
+            code, text = ERRORS[order.fault]
+            self._say({**answer, "retCode": code, "retMsg": text, "data": {}})
+        elif order.fault is SocketFault.MISSING_FIELDS:
+            self._say(message_without(answer, "data", order.fields))
+        elif order.fault is SocketFault.TRUNCATED:
+            text = encode(answer)
+            self._connection.subscriber.put(text[: len(text) // 2])
+        else:
+            self._connection.cut()
+
+    def _answered(self, said: dict[str, Any], operation: str) -> Answer:
         limits: dict[str, str] = {}
-        code, text, result, extra = 0, "OK", dict[str, Any](), dict[str, Any]()
+        verdict, result, extra = (0, "OK"), dict[str, Any](), dict[str, Any]()
         try:
             result, extra = self._carry_out(said, operation, limits)
         except ApiError as error:
-            code, text, result = int(error.code), error.text, error.result
+            verdict, result = (int(error.code), error.text), error.result
+        return self._envelope(said, operation, verdict, limits, result, extra)
+
+    def _envelope(
+        self,
+        said: dict[str, Any],
+        operation: str,
+        verdict: tuple[int, str],
+        limits: dict[str, str],
+        result: Answer | None = None,
+        extra: Answer | None = None,
+    ) -> Answer:
         now_ms = self._world.timeline.shown_ms()
         header = {**limits, "Traceid": trace_id(self._world.requests.count), "Timenow": str(now_ms)}
         name = {"reqId": str(said["reqId"])} if "reqId" in said else {}
-        body = {"data": result, "retExtInfo": extra, "header": header}
-        self._say({**name, "retCode": code, "retMsg": text, "op": operation, **body})
+        body = {"data": result or {}, "retExtInfo": extra or {}, "header": header}
+        return {**name, "retCode": verdict[0], "retMsg": verdict[1], "op": operation, **body}
 
     def _carry_out(self, said: dict[str, Any], operation: str, limits: dict[str, str]) -> tuple[Answer, Answer]:
         """`data` and `retExtInfo` of the answer; `limits` takes the headers.
@@ -143,6 +208,17 @@ class _Conversation:
         self._connection.send({**answer, "connId": self._connection.conn_id})
 
 
+def _path_of(operation: str) -> str:
+    """What REST calls an operation; empty for none."""
+    return OPERATIONS.get(operation.removesuffix(_BATCH), ("",))[0]
+
+
+def _body_of(said: dict[str, Any]) -> dict[str, Any] | None:
+    """The body of a request, if it has one."""
+    args = said.get("args")
+    return args[0] if isinstance(args, list) and len(args) == 1 and isinstance(args[0], dict) else None
+
+
 def _named(said: dict[str, Any], operation: str) -> tuple[str, Any, dict[str, Any]]:
     """Path, action and body of an operation.
 
@@ -151,7 +227,7 @@ def _named(said: dict[str, Any], operation: str) -> tuple[str, Any, dict[str, An
     """
     if operation.removesuffix(_BATCH) not in OPERATIONS:
         raise ApiError(RetCode.OPERATION_UNKNOWN, "op type is not found")
-    args = said.get("args")
-    if not isinstance(args, list) or len(args) != 1 or not isinstance(args[0], dict):
+    body = _body_of(said)
+    if body is None:
         bad_parameter("params error: args is missing")
-    return *OPERATIONS[operation.removesuffix(_BATCH)], args[0]
+    return *OPERATIONS[operation.removesuffix(_BATCH)], body
