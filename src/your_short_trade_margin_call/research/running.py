@@ -66,7 +66,7 @@ class Chunk(NamedTuple):
 class Traced:
     """Trials run one by one with their curves: drawdown (a fraction) and Sharpe in `curves`.
 
-    `trades` and `equity` are those of the last one.
+    `trades` and `equity` are those of the last one; rows of `trades` beyond its number of trades mean nothing.
     """
 
     summary: NDArray[np.void]
@@ -222,7 +222,7 @@ def trace(field: Field, trials: Trials, numbers: Integers, start_wallet: float, 
         np.zeros(len(numbers), dtype=SUMMARY),
         np.zeros((len(numbers), len(BlockReason)), dtype=np.int64),
         np.zeros((len(numbers), 2)),
-        np.zeros((len(field.ground.peaks), N_TRADE_COLUMNS)),
+        np.empty((len(field.ground.peaks), N_TRADE_COLUMNS)),
         np.zeros(len(field.market.time_ms) if keep_equity else 0),
     )
     paths["only"] = risk
