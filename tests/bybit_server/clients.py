@@ -6,6 +6,8 @@ import asyncio
 import threading
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
+from importlib import import_module
+from importlib.util import find_spec
 from typing import Any, TypeVar
 
 import pytest
@@ -25,6 +27,33 @@ ccxt_warnings = pytest.mark.filterwarnings(
     # aiohttp: a workaround that ccxt asks for is no longer needed since Python 3.12.7.
     "ignore:enable_cleanup_closed ignored:DeprecationWarning",
 )
+
+
+class Package:
+    """A package that is imported when its first test is set up: whoever runs none of them does not wait for it."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        if find_spec(name.partition(".")[0]) is None:
+            pytest.skip(f"{name} is not installed", allow_module_level=True)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(import_module(self._name), name)
+
+    def load(self) -> None:
+        """Import it now, so that no conversation is held up by that."""
+        import_module(self._name)
+
+
+def imported_first(*packages: Package) -> Any:
+    """A fixture for a module: its packages are there before its first test talks to anybody."""
+
+    @pytest.fixture(scope="module", autouse=True)
+    def load() -> None:
+        for package in packages:
+            package.load()
+
+    return load
 
 
 # ---- ccxt -------------------------------------------------------------------------------------------------

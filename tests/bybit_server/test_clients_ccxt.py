@@ -10,11 +10,12 @@ import pytest
 from your_short_trade_margin_call.adapters.bybit_server.account_config import AccountConfig
 from your_short_trade_margin_call.domain.spans import CANDLE_MS
 
-from .clients import LINEAR_ONLY, ccxt_exchange, ccxt_warnings
+from .clients import LINEAR_ONLY, Package, ccxt_exchange, ccxt_warnings, imported_first
 from .serving import Client, with_server
 from .trader import CALM, OTHER, SYMBOL, T0, Trader
 
-ccxt = pytest.importorskip("ccxt.async_support")
+ccxt = Package("ccxt.async_support")
+_load = imported_first(ccxt)
 pytestmark = ccxt_warnings
 
 PAIR, OTHER_PAIR = "TEST/USDT:USDT", "OTHER/USDT:USDT"

@@ -14,12 +14,13 @@ from your_short_trade_margin_call.adapters.bybit_server.building import DEMO_KEY
 from your_short_trade_margin_call.adapters.bybit_server.bus import Bus
 from your_short_trade_margin_call.domain.spans import CANDLE_MS
 
-from .clients import LINEAR_ONLY, ccxt_exchange, ccxt_warnings
+from .clients import LINEAR_ONLY, Package, ccxt_exchange, ccxt_warnings, imported_first
 from .serving import PATIENCE_S, Client, with_server
 from .trader import OTHER, SYMBOL, T0, Trader
 
-ccxt = pytest.importorskip("ccxt")
-pro = pytest.importorskip("ccxt.pro")
+ccxt = Package("ccxt")
+pro = Package("ccxt.pro")
+_load = imported_first(ccxt, pro)
 pytestmark = ccxt_warnings
 
 SYMBOLS = (SYMBOL, OTHER)

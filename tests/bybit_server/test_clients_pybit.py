@@ -10,10 +10,11 @@ import pytest
 from your_short_trade_margin_call.adapters.bybit_server.account_config import AccountConfig
 from your_short_trade_margin_call.domain.spans import CANDLE_MS
 
-from .clients import ServerThread, all_threads_end, point_pybit_at, pybit_session
+from .clients import Package, ServerThread, all_threads_end, imported_first, point_pybit_at, pybit_session
 from .trader import OTHER, SYMBOL, T0, Trader
 
-exceptions = pytest.importorskip("pybit.exceptions")
+exceptions = Package("pybit.exceptions")
+_load = imported_first(exceptions)
 
 LINEAR: dict[str, Any] = {"category": "linear", "symbol": SYMBOL}
 ROWS = [(1000.0, 1001.0, 989.0, 990.0), (990.0, 991.0, 979.0, 980.0), (980.0, 981.0, 979.0, 980.0), (980.0,) * 4]

@@ -11,11 +11,21 @@ import pytest
 from your_short_trade_margin_call.adapters.bybit_server.building import DEMO_KEY, DEMO_SECRET
 from your_short_trade_margin_call.domain.spans import CANDLE_MS
 
-from .clients import KEYS, ServerThread, all_threads_end, point_pybit_at, pybit_session, pybit_stream
+from .clients import (
+    KEYS,
+    Package,
+    ServerThread,
+    all_threads_end,
+    imported_first,
+    point_pybit_at,
+    pybit_session,
+    pybit_stream,
+)
 from .serving import PATIENCE_S
 from .trader import OTHER, SYMBOL, T0, Trader
 
-unified_trading = pytest.importorskip("pybit.unified_trading")
+unified_trading = Package("pybit.unified_trading")
+_load = imported_first(unified_trading)
 
 LINEAR: dict[str, Any] = {"category": "linear", "symbol": SYMBOL}
 ROWS = [

@@ -14,13 +14,23 @@ from your_short_trade_margin_call.adapters.bybit_server.rate_limits import Allow
 from your_short_trade_margin_call.adapters.bybit_server.socket_faults import SocketFault
 from your_short_trade_margin_call.adapters.bybit_server.world import World
 
-from .clients import LINEAR_ONLY, ServerThread, ccxt_exchange, ccxt_warnings, point_pybit_at, pybit_session
+from .clients import (
+    LINEAR_ONLY,
+    Package,
+    ServerThread,
+    ccxt_exchange,
+    ccxt_warnings,
+    imported_first,
+    point_pybit_at,
+    pybit_session,
+)
 from .serving import with_server
 from .trader import SYMBOL, Trader
 
-ccxt = pytest.importorskip("ccxt.async_support")
-pro = pytest.importorskip("ccxt.pro")
-exceptions = pytest.importorskip("pybit.exceptions")
+ccxt = Package("ccxt.async_support")
+pro = Package("ccxt.pro")
+exceptions = Package("pybit.exceptions")
+_load = imported_first(ccxt, pro, exceptions)
 pytestmark = ccxt_warnings
 
 PAIR = "TEST/USDT:USDT"

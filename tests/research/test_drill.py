@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from scipy.stats import binom, binomtest
 
 from your_short_trade_margin_call.domain.errors import SettingError
 from your_short_trade_margin_call.domain.words import DrillKind, Verdict
@@ -48,6 +47,8 @@ def result(kind: DrillKind, *outcomes: Outcome, looks_days: int = 90) -> KindRes
     ("hits", "of"), [(0, 1), (1, 1), (0, 100), (3, 100), (12, 100), (99, 100), (37, 1_000), (5, 9)]
 )
 def test_intervals_and_tails_are_exact(hits: int, of: int) -> None:
+    from scipy.stats import binom, binomtest  # two seconds of importing, for this test alone
+
     share, oracle = Share(hits, of), binomtest(hits, of, 0.05, alternative="greater")
     low, high = share.interval
     exact = binomtest(hits, of).proportion_ci(0.95, "exact")
