@@ -49,6 +49,10 @@ test: $(VENV)/.dev ## Every check and every test
 	@$(MAKE) --no-print-directory -j 2 check kernels
 	@$(PYTEST) -n $(WORKERS) --dist worksteal $(ARGS)
 
+.PHONY: test-long
+test-long: kernels $(VENV)/.dev ## Long: every test, with the cases that `make test` leaves out
+	@$(PYTEST) -n $(WORKERS) --dist worksteal -m "long or not long" $(ARGS)
+
 .PHONY: kernels
 kernels: $(VENV)/.run ## Compile the rules once, so that nothing waits for them later
 	@folder=$$(mktemp -d) && SHORTEST_PEAK_DATA_DIR=$$folder PYTHONDONTWRITEBYTECODE= PYTHONPATH=src \

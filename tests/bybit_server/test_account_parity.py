@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from tests.parity.replay import make_engine, replay
+from tests.shares import shared
 from tests.worlds import World, random_world
 from your_short_trade_margin_call.adapters.bybit_server.building import DEMO_KEY, Market, make_world
 from your_short_trade_margin_call.adapters.bybit_server.codes import OF_REFUSAL, ApiError
@@ -139,7 +140,7 @@ def refused(error: ApiError) -> OrderRefusedError:
     return OrderRefusedError(error.text, code=found[0].value if found else "bad_request")
 
 
-@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("seed", shared(SEEDS, 3))
 def test_the_account_gives_the_trades_of_the_replay(seed: int) -> None:
     world = random_world(seed, 150)
     expected = replay(world)

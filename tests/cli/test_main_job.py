@@ -19,8 +19,8 @@ def flowed(text: str) -> str:
     return " ".join(" ".join(line.removeprefix(MARK).split()) for line in text.splitlines())
 
 
-def test_without_a_terminal_it_optimises_and_trades_to_the_end(face: Face) -> None:
-    answer = face("--speed", "max", SHORTEST_PEAK_NO_EVIDENCE="")
+def test_without_a_terminal_it_optimises_and_trades_to_the_end(face: Face, few: Path) -> None:
+    answer = face("--grid", few, "--speed", "max", SHORTEST_PEAK_NO_EVIDENCE="")
     assert answer.code == 0
     assert answer.err == ""
     assert all(line.startswith(MARK) for line in answer.lines)
@@ -28,7 +28,7 @@ def test_without_a_terminal_it_optimises_and_trades_to_the_end(face: Face) -> No
     assert "\x1b" not in answer.out
     text = flowed(answer.out)
     assert "No pair was named: this is BTCUSDT." in text
-    order = ["BTCUSDT on the simulated market", "Best of 336", "Its trades", "Verdict:", "What a trade can lose",
+    order = ["BTCUSDT on the simulated market", "Best of 12", "Its trades", "Verdict:", "What a trade can lose",
              "times the balance", "saved", "Trading on paper", "ENTRY", "EXIT", "Over after"]  # fmt: skip
     places = [text.index(part) for part in order]
     assert places == sorted(places)
@@ -127,8 +127,8 @@ def test_trade_goes_on_with_what_optimize_saved(face: Face) -> None:
     assert {name: traded[name] for name in same} == {name: main[name] for name in same}
 
 
-def test_trade_warns_of_parameters_that_know_the_future(face: Face, candles: Path) -> None:
-    assert face("optimize", "BTC", "--candles", candles, SHORTEST_PEAK_NO_EVIDENCE="").code == 0
+def test_trade_warns_of_parameters_that_know_the_future(face: Face, candles: Path, few: Path) -> None:
+    assert face("optimize", "BTC", "--candles", candles, "--grid", few, SHORTEST_PEAK_NO_EVIDENCE="").code == 0
     text = flowed(face("trade", "BTC", "--candles", candles, "--set", "leverage=2").out)
     assert "they know a part of this future" in text
     assert "found under other settings: leverage." in text

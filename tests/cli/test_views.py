@@ -61,8 +61,8 @@ def below_the_verdict(lines: list[str]) -> list[str]:
     return [line[2:13].strip() for line in bare[begin:] if line.startswith("  ") and line[2:13].strip()][:5]
 
 
-def test_optimize_shows_and_writes_them(face: Face) -> None:
-    answer = face("optimize", "BTC")
+def test_optimize_shows_and_writes_them(face: Face, few: Path) -> None:
+    answer = face("optimize", "BTC", "--grid", few)
     assert answer.code == 0
     assert max(map(len, answer.lines)) <= 80
     assert below_the_verdict(answer.lines) == LABELS
@@ -83,9 +83,9 @@ def test_without_evidence_there_are_none(face: Face, candles: Path) -> None:
     assert "beside luck" not in face("optimize", "BTC", "--candles", candles, "--no-evidence").out
 
 
-def test_without_a_record_those_of_the_one_window_are_shown(face: Face, tmp_path: Path) -> None:
+def test_without_a_record_those_of_the_one_window_are_shown(face: Face, few: Path, tmp_path: Path) -> None:
     short = candle_file(tmp_path / "BTCUSDT.parquet", days=1)
-    evidence = face("optimize", "BTC", "--candles", short, "--json").json["evidence"]
+    evidence = face("optimize", "BTC", "--candles", short, "--grid", few, "--json").json["evidence"]
     assert evidence["verdict"] == "NOT TESTED"
     assert evidence["views"]["pooled"] is None
     assert evidence["views"]["surrogates"]["surrogates"] == SURROGATES
@@ -100,9 +100,9 @@ def test_a_wide_grid_has_none(face: Face, candles: Path, tmp_path: Path) -> None
     assert found["evidence"]["views"] is None
 
 
-def test_optimisations_while_trading_do_without(face: Face, tmp_path: Path) -> None:
+def test_optimisations_while_trading_do_without(face: Face, few: Path, tmp_path: Path) -> None:
     file = candle_file(tmp_path / "BTCUSDT.parquet", days=3)
-    found = face("--symbol", "BTC", "--candles", file, "--json").json
+    found = face("--symbol", "BTC", "--candles", file, "--grid", few, "--json").json
     assert "views" in found["optimization"]["evidence"]
     saved = json.loads((face.data / "BTCUSDT" / "best_params.json").read_text())
     assert saved["candles"]["end_ms"] > found["optimization"]["candles"]["end_ms"]

@@ -79,6 +79,13 @@ class RealCluster:
         worker.kill()
         wait_until(lambda: len(self.workers()) < before)
 
+    def dismiss(self) -> None:
+        """SIGKILL for every worker; returns when the scheduler has noticed."""
+        for process in self._processes:
+            if process is not self.scheduler:
+                process.kill()
+        wait_until(lambda: not self.workers())
+
     def close(self) -> None:
         """End every process: none outlives its test."""
         for process in reversed(self._processes):

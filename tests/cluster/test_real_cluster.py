@@ -44,8 +44,26 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealCluster]:
         made.close()
 
 
+@pytest.fixture(scope="module")
+def scheduler(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealCluster]:
+    """A scheduler whose workers change from test to test."""
+    made = RealCluster(tmp_path_factory.mktemp("scheduler"))
+    try:
+        yield made
+    finally:
+        made.close()
+
+
 @pytest.fixture
-def lonely(tmp_path: Path) -> Iterator[RealCluster]:
+def lonely(scheduler: RealCluster) -> Iterator[RealCluster]:
+    """A scheduler without workers."""
+    assert scheduler.workers() == {}
+    yield scheduler
+    scheduler.dismiss()
+
+
+@pytest.fixture
+def mortal(tmp_path: Path) -> Iterator[RealCluster]:
     """A scheduler of one's own, without workers."""
     made = RealCluster(tmp_path)
     try:
@@ -119,10 +137,10 @@ def test_work_is_given_up_when_nobody_is_left(lonely: RealCluster, jobs: list[tu
             list(sweeps)
 
 
-def test_a_scheduler_that_goes_away_is_an_error(lonely: RealCluster, jobs: list[tuple[Candles, SweepTask]]) -> None:
-    lonely.start_workers(1)
-    with connect(lonely.address) as executor:
-        sweeps = sweep_many(jobs, executor, lambda _done, _trials: lonely.scheduler.kill(), FINE)
+def test_a_scheduler_that_goes_away_is_an_error(mortal: RealCluster, jobs: list[tuple[Candles, SweepTask]]) -> None:
+    mortal.start_workers(1)
+    with connect(mortal.address) as executor:
+        sweeps = sweep_many(jobs, executor, lambda _done, _trials: mortal.scheduler.kill(), FINE)
         with pytest.raises(ClusterError, match="scheduler went away"):
             list(sweeps)
 

@@ -51,6 +51,12 @@ def sources() -> str:
     return "\n".join(path.read_text(encoding="utf-8") for path in files if here not in path.parents)
 
 
+@cache
+def words() -> frozenset[str]:
+    """Every word of them."""
+    return frozenset(re.findall(r"\w+", sources()))
+
+
 def exists(path: str) -> bool:
     """Whether a path is one of the project's, from its root or from the package."""
     package = ROOT / "src" / "your_short_trade_margin_call"
@@ -66,8 +72,7 @@ def test_names_exist(page: Path) -> None:
         if _PATH.fullmatch(text):
             assert exists(text), f"{text} is no path of the project"
         elif _NAME.fullmatch(text):
-            last = text.split(".")[-1]
-            assert re.search(rf"\b{last}\b", sources()), f"nothing is called {text}"
+            assert text.split(".")[-1] in words(), f"nothing is called {text}"
 
 
 def test_every_room_is_described() -> None:

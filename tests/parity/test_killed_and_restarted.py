@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from tests.parity.replay import make_engine, make_venue, replay
+from tests.shares import late, shared
 from tests.worlds import World, random_world
 from your_short_trade_margin_call.adapters.storage.journal import SqliteJournal
 from your_short_trade_margin_call.domain.messages import OrderRequest
@@ -96,8 +97,11 @@ def busy(seed: int, hours: int, **settings: Any) -> World:
     return World(seed, generate(market), find_instrument("BTCUSDT"), Settings(seed=seed, **settings), params)
 
 
+WHOLE = "all hours of a day"
+"""Each restart reads the whole journal again: it takes six times as long as ten hours."""
 DAYS = {
-    "defaults": busy(1, 24),
+    "defaults": busy(1, 10),
+    WHOLE: busy(1, 24),
     "rejects": busy(2, 10, leverage=10.0, order_reject_prob=0.3),
     "limits": busy(3, 10, leverage=25.0, daily_loss=0.6, cooldown=600_000, slippage_bps=8.0),
 }
@@ -113,7 +117,7 @@ def assert_survives(world: World) -> KillingJournal:
     return killing
 
 
-@pytest.mark.parametrize("name", DAYS)
+@pytest.mark.parametrize("name", [*(name for name in DAYS if name != WHOLE), late(WHOLE)])
 def test_killed_at_every_write_of_a_day(name: str) -> None:
     killing = assert_survives(DAYS[name])
     assert sum(killing.kills.values()) > 2 * len(DAYS[name].candles)
@@ -122,7 +126,7 @@ def test_killed_at_every_write_of_a_day(name: str) -> None:
 
 
 # Worlds with funding, gaps, liquidations and clamps.
-@pytest.mark.parametrize("seed", [1001, 1004, 1006, 1009, 1017, 1023])
+@pytest.mark.parametrize("seed", shared([1001, 1004, 1006, 1009, 1017, 1023], 2))
 def test_killed_at_every_write_of_a_wild_market(seed: int) -> None:
     world = random_world(seed, 100)
     killing, venue, journal = run_killed(world)
@@ -132,7 +136,7 @@ def test_killed_at_every_write_of_a_wild_market(seed: int) -> None:
     assert sum(killing.kills.values()) > 2 * 100
 
 
-@pytest.mark.parametrize("seed", range(2_300, 2_308))
+@pytest.mark.parametrize("seed", shared(range(2_300, 2_308), 3))
 def test_killed_at_every_write_while_orders_fill_in_part_or_get_lost(seed: int) -> None:
     """Faults fall differently when requests are repeated, so the trades may differ: the books may not."""
     world = random_world(seed, 100)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from tests.parity.procedure import walked
+from tests.shares import late
 from your_short_trade_margin_call.composition import Request, make_trading_session, prepare
 from your_short_trade_margin_call.domain.words import ExitReason, MarketKind
 from your_short_trade_margin_call.market.candles import Candles
@@ -19,6 +20,8 @@ from your_short_trade_margin_call.settings import ParameterGrid, Settings
 
 GRID = ParameterGrid(highest_high_lookback=(10, 20), risk_fraction=(0.5, 0.85))
 HOUR = 3_600_000
+PATIENT = {"max_hold": 9 * HOUR}
+BUSY = {"reoptimize": 5 * HOUR, "stop_loss_pct": 0.005, "cooldown": HOUR, "adopt": "better"}
 
 
 def written(folder: Path, seed: int) -> tuple[Path, Candles]:
@@ -34,12 +37,10 @@ def written(folder: Path, seed: int) -> tuple[Path, Candles]:
     return path, candles
 
 
-@pytest.mark.parametrize("seed", [3, 4])
 @pytest.mark.parametrize(
-    "changes",
-    [{"max_hold": 9 * HOUR}, {"reoptimize": 5 * HOUR, "stop_loss_pct": 0.005, "cooldown": HOUR, "adopt": "better"}],
+    ("changes", "seed"), [(PATIENT, 3), late(PATIENT, 4), late(BUSY, 3), (BUSY, 4)], ids=lambda value: str(value)[:12]
 )
-def test_the_whole_cycle_makes_the_trades_of_the_record(tmp_path: Path, seed: int, changes: dict[str, object]) -> None:
+def test_the_whole_cycle_makes_the_trades_of_the_record(tmp_path: Path, changes: dict[str, object], seed: int) -> None:
     settings = Settings(order_reject_prob=0.1).replace(**changes)
     path, candles = written(tmp_path, seed)
     asked = Request(

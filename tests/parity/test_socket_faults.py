@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from itertools import combinations
+from typing import Any
 
 import pytest
 
@@ -61,9 +62,19 @@ def test_fair_weather_trades_by_stream() -> None:
     assert story.by_stream >= story.trades >= 4
 
 
-@pytest.mark.parametrize("trouble", MENU, ids=lambda trouble: trouble.name)
-def test_alone(trouble: Trouble) -> None:
-    assert tell([((trouble,), (begins,)) for begins in ALONE_AT]) == {}
+def each_alone() -> list[Any]:
+    """Every fault once, by turns at the two moments; at its other moment in `make test-long`."""
+    cases = []
+    for number, trouble in enumerate(MENU):
+        for place, begins in enumerate(ALONE_AT):
+            marks = [] if number % 2 == place else [pytest.mark.long]
+            cases.append(pytest.param(trouble, begins, marks=marks, id=f"{trouble.name} at {begins}"))
+    return cases
+
+
+@pytest.mark.parametrize(("trouble", "begins"), each_alone())
+def test_alone(trouble: Trouble, begins: int) -> None:
+    assert tell([((trouble,), (begins,))]) == {}
 
 
 @pytest.mark.parametrize("trouble", BY_STREAM, ids=lambda trouble: trouble.name)

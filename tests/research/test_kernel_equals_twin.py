@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from decimal import Decimal
 from typing import Any
 
 import numpy as np
 import pytest
 
+from tests.shares import shared
 from tests.twin.slow_backtest import (
     TwinCandle,
     TwinInstrument,
@@ -28,7 +28,6 @@ from your_short_trade_margin_call.rules.terms import luck_key
 from your_short_trade_margin_call.settings import Settings
 
 WORLDS = 150
-SEEN: Counter[str] = Counter()
 
 
 class HashedLuck:
@@ -145,7 +144,7 @@ def assert_same(world: World, fast: BacktestResult, slow: TwinResult) -> None:
     assert fast.metrics.quantity_clamped == slow.quantity_clamped, f"world {world.seed}"
 
 
-@pytest.mark.parametrize("seed", range(WORLDS))
+@pytest.mark.parametrize("seed", shared(range(WORLDS), 3))
 def test_kernel_equals_twin(seed: int) -> None:
     world = random_world(seed)
     fast = BacktestEngine(world.settings, world.instrument).backtest(world.candles, world.params)

@@ -195,6 +195,8 @@ def test_a_planted_look_ahead_is_noticed(peek: Any, monkeypatch: pytest.MonkeyPa
             test_the_past_does_not_know_the_future(seed)
         except AssertionError:
             noticed += 1
+        if noticed >= 3:
+            break
     assert noticed >= 3
 
 

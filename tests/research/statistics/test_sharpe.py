@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.research.statistics.processes import Floats, luck
+from tests.shares import shared
 from your_short_trade_margin_call.domain.errors import StatisticError
 from your_short_trade_margin_call.research.statistics.sharpe import (
     deflated_sharpe,
@@ -246,7 +247,7 @@ STRUCTURES = {
 }
 
 
-@pytest.mark.parametrize("name", STRUCTURES)
+@pytest.mark.parametrize("name", shared(STRUCTURES, 2))
 def test_the_bar_is_what_the_luckiest_of_correlated_trials_shows(name: str) -> None:
     """SR0 from the estimated number of trials, against the winner of worthless trials with that correlation."""
     structure = STRUCTURES[name]
