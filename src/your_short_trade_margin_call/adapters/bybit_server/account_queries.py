@@ -49,7 +49,7 @@ Item = TypeVar("Item", bound=Numbered)
 ELSEWHERE = ("spot", "inverse", "option")
 """Kinds of markets that this server has none of."""
 
-_CURSOR = re.compile(r"(?:%3D|=)(\d+)", re.IGNORECASE)
+_CURSOR = re.compile(r"(?:%3D|=)([0-9]{1,18})", re.IGNORECASE)
 
 
 def nothing_elsewhere(look: Look) -> Look:

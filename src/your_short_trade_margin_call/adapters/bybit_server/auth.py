@@ -11,6 +11,7 @@ from aiohttp import web
 
 from your_short_trade_margin_call.adapters.bybit_server.codes import ApiError, RetCode
 from your_short_trade_margin_call.adapters.bybit_server.envelope import WORLD, fail
+from your_short_trade_margin_call.adapters.bybit_server.number_text import whole_of
 from your_short_trade_margin_call.adapters.bybit_server.rate_limits import KEY_HEADER
 
 if TYPE_CHECKING:
@@ -93,10 +94,9 @@ def check_window(world: World, timestamp: str, window: str) -> None:
         ApiError: 10002.
     """
     now_ms, scale = world.timeline.shown_ms(), max(1.0, world.timeline.speed)
-    try:
-        sent_ms, window_ms = int(timestamp), int(window)
-    except ValueError:
-        raise ApiError(RetCode.PARAMETER, "invalid timestamp or recv_window") from None
+    sent_ms, window_ms = whole_of(timestamp), whole_of(window)
+    if sent_ms is None or window_ms is None:
+        raise ApiError(RetCode.PARAMETER, "invalid timestamp or recv_window")
     if not now_ms - window_ms * scale <= sent_ms < now_ms + AHEAD_MS * scale:
         raise ApiError(
             RetCode.WINDOW,
@@ -121,11 +121,11 @@ def check_stream_auth(world: World, args: object) -> TradingAccount:
     Raises:
         ApiError: 10001 when the message is no such message, else as for requests.
     """
-    if not isinstance(args, list) or len(args) != 3 or not str(args[1]).isdigit():
+    if not isinstance(args, list) or len(args) != 3 or (expires_ms := whole_of(args[1])) is None:
         raise ApiError(RetCode.PARAMETER, "Params Error")
     key, expires, signature = (str(one) for one in args)
     account = good_account(world, key)
-    if int(expires) <= world.timeline.shown_ms():
+    if expires_ms <= world.timeline.shown_ms():
         raise ApiError(RetCode.PARAMETER, "Params Error: expires is over")
     if not hmac.compare_digest(sign(account.secret, f"GET/realtime{expires}").encode(), signature.encode()):
         raise ApiError(RetCode.SIGNATURE, "Invalid sign")

@@ -13,7 +13,7 @@ from your_short_trade_margin_call.adapters.bybit_server import market_rows
 from your_short_trade_margin_call.adapters.bybit_server.codes import ApiError, bad_parameter
 from your_short_trade_margin_call.adapters.bybit_server.envelope import WORLD, fail, ok
 from your_short_trade_margin_call.adapters.bybit_server.intervals import PriceRow
-from your_short_trade_margin_call.adapters.bybit_server.number_text import number_text
+from your_short_trade_margin_call.adapters.bybit_server.number_text import number_text, whole_of
 from your_short_trade_margin_call.adapters.bybit_server.pair_market import PairMarket
 
 CATEGORY = market_rows.CATEGORY
@@ -21,6 +21,7 @@ OTHER_CATEGORIES = ("spot", "inverse", "option")
 SYMBOLS_A_PAGE = 15
 """Pairs on a page of risk-limit."""
 MOST_CANDLES, USUAL_CANDLES = 1_000, 200
+LAST_MOMENT_MS = 9_999_999_999_999
 MOST_LEVELS, USUAL_LEVELS = 500, 25
 _USED_LEVELS = 50
 """No deeper book is shown than this."""
@@ -197,9 +198,8 @@ def _whole(query: Query, name: str, usual: int, least: int, most: int) -> int:
     text = query.get(name, "")
     if not text:
         return usual
-    if not text.isdecimal() or not least <= int(text) <= most:
-        bad_parameter(f"params error: {name} invalid")
-    return int(text)
+    found = whole_of(text)
+    return found if found is not None and least <= found <= most else bad_parameter(f"params error: {name} invalid")
 
 
 def _moment(query: Query, name: str) -> int | None:
@@ -207,9 +207,10 @@ def _moment(query: Query, name: str) -> int | None:
     text = query.get(name, "")
     if not text:
         return None
-    if not text.isdecimal() or len(text) > 13:
+    found = whole_of(text)
+    if found is None or not 0 <= found <= LAST_MOMENT_MS:
         bad_parameter(f"params error: {name} invalid")
-    return int(text)
+    return found
 
 
 def _require_order(start_ms: int | None, end_ms: int | None) -> None:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from decimal import Decimal, InvalidOperation
 
 MOST_PLACES = 10
 """Digits after the point of computed figures (turnover, rates, money)."""
+MOST_DIGITS = 18
+"""No number of a request has more digits in front of its point, or zeros behind it: sums with larger ones overflow."""
+_WHOLE = re.compile(rf"-?[0-9]{{1,{MOST_DIGITS}}}")
 
 
 def number_text(value: float | Decimal, places: int = MOST_PLACES) -> str:
@@ -26,11 +30,21 @@ def padded(number: Decimal, places: int) -> str:
 
 
 def decimal_of(text: object) -> Decimal | None:
-    """The finite number a request's text stands for, or None."""
+    """The finite number of a sensible size that a request's text stands for, or None."""
     if isinstance(text, bool) or not isinstance(text, str | int | float | Decimal):
         return None
     try:
         number = Decimal(str(text))
     except InvalidOperation:
         return None
-    return number if number.is_finite() else None
+    return number if number.is_finite() and abs(number.adjusted()) < MOST_DIGITS else None
+
+
+def whole_of(text: object) -> int | None:
+    """The whole number that a request's number or text stands for, or None; plain digits only."""
+    if isinstance(text, bool) or not isinstance(text, str | int):
+        return None
+    try:
+        return int(text) if _WHOLE.fullmatch(str(text)) else None
+    except ValueError:  # an int too long to be written down
+        return None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
@@ -17,6 +16,7 @@ from your_short_trade_margin_call.adapters.bybit_server.account import TradingAc
 from your_short_trade_margin_call.adapters.bybit_server.auth import ACCOUNT
 from your_short_trade_margin_call.adapters.bybit_server.codes import ApiError, bad_parameter
 from your_short_trade_margin_call.adapters.bybit_server.envelope import fail, ok
+from your_short_trade_margin_call.adapters.bybit_server.request_fields import json_object
 
 Act = Callable[[TradingAccount, Mapping[str, Any]], dict[str, Any]]
 Handler = Callable[[web.Request], Awaitable[web.Response]]
@@ -63,13 +63,8 @@ def parsed_body(text: str | bytes) -> dict[str, Any]:
     Raises:
         ApiError: 10001, it is none.
     """
-    try:
-        body = json.loads(text)
-    except ValueError:
-        body = None
-    if not isinstance(body, dict):
-        bad_parameter("params error: the body is no JSON object")
-    return body
+    body = json_object(text)
+    return bad_parameter("params error: the body is no JSON object") if body is None else body
 
 
 def _query(act: Act) -> Handler:

@@ -5,13 +5,27 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import msgspec
+
 from your_short_trade_margin_call.adapters.bybit_server.codes import ApiError, RetCode, bad_parameter
-from your_short_trade_margin_call.adapters.bybit_server.number_text import decimal_of
+from your_short_trade_margin_call.adapters.bybit_server.number_text import decimal_of, whole_of
 from your_short_trade_margin_call.adapters.bybit_server.order_rows import CATEGORY
 from your_short_trade_margin_call.domain.spans import DAY_MS
 
 LONGEST_RANGE_MS = 7 * DAY_MS
 NOT_A_PAIR = "Not supported symbols"
+
+
+def json_object(text: str | bytes) -> dict[str, Any] | None:
+    """The JSON object that a client said; None when it said none, or nested it too deeply to be read.
+
+    Strict, as what is read is said back: a lone surrogate could not be.
+    """
+    try:
+        said = msgspec.json.decode(text)
+    except (ValueError, RecursionError):
+        return None
+    return said if isinstance(said, dict) else None
 
 
 class Fields:
@@ -46,9 +60,8 @@ class Fields:
         value = self._values.get(name)
         if value is None or value == "":
             return default
-        if isinstance(value, bool) or not str(value).lstrip("-").isdigit():
-            bad_parameter(f"params error: {name} must be a whole number")
-        return int(str(value))
+        found = whole_of(value)
+        return bad_parameter(f"params error: {name} must be a whole number") if found is None else found
 
     def flag(self, name: str) -> bool:
         """True or false, as JSON or as text; false when absent."""

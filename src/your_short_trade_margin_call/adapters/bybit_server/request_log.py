@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections import deque
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
+
+from your_short_trade_margin_call.adapters.bybit_server.request_fields import json_object
 
 _KEPT = 200_000
 
@@ -33,11 +34,7 @@ class LoggedRequest:
     @property
     def link_id(self) -> str:
         """The order's id of ours in the body, or nothing."""
-        try:
-            body = json.loads(self.body)
-        except ValueError:
-            return ""
-        return str(body.get("orderLinkId", "")) if isinstance(body, dict) else ""
+        return str((json_object(self.body) or {}).get("orderLinkId", ""))
 
     def as_json(self) -> dict[str, Any]:
         """The request with its link id."""

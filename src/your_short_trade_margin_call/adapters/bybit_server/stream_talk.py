@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from typing import Any, Protocol
 
 from aiohttp import web
 
 from your_short_trade_margin_call.adapters.bybit_server.envelope import STREAMS, WORLD
+from your_short_trade_margin_call.adapters.bybit_server.request_fields import json_object
 from your_short_trade_margin_call.adapters.bybit_server.streams import StreamConnection
 from your_short_trade_margin_call.adapters.bybit_server.world import World
 
@@ -29,11 +29,7 @@ async def converse(request: web.Request, begin: Callable[[World, StreamConnectio
 
 def parsed(text: str) -> dict[str, Any]:
     """The object a client said; empty when it said none."""
-    try:
-        said = json.loads(text)
-    except ValueError:
-        return {}
-    return said if isinstance(said, dict) else {}
+    return json_object(text) or {}
 
 
 def topics_of(said: dict[str, Any]) -> list[str]:
