@@ -7,7 +7,7 @@ orders die first, then the venue takes the position over.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from uuid import NAMESPACE_OID, uuid5
 
@@ -159,6 +159,7 @@ class Bookkeeper:
         if known is not None:  # told twice by the simulated exchange: say it twice, book it once
             return [("execution", stream_execution_row(known))]
         record = self._order_of(own, done)
+        done = _not_before(done, record, own)
         before = [] if record is None else self._triggered(own, record)
         booked = self._book(own, record, done)
         own.booked[done.exec_id] = booked
@@ -257,6 +258,17 @@ class Bookkeeper:
 
 def _order_row(own: PairAccount, record: OrderRecord) -> Telling:
     return "order", stream_order_row(record, own.pair)
+
+
+def _not_before(done: Execution, record: OrderRecord | None, own: PairAccount) -> Execution:
+    """The fill, at the moment of its order where the price it got was set before: prices move in steps.
+
+    A client that asks for executions since it sent its order would not find an older one.
+    """
+    if record is None or record.created_ms <= done.time_ms:
+        return done
+    moment_ms = record.created_ms if own.is_over else own.pair.market_ms(record.created_ms)
+    return replace(done, time_ms=max(done.time_ms, moment_ms))
 
 
 def _orders_die_first(events: Sequence[Event]) -> list[Event]:

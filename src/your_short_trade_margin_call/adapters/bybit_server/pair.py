@@ -49,6 +49,9 @@ class Pair(Protocol):
     def cursor(self) -> int:
         """Index of the candle that is running."""
 
+    def market_ms(self, now_ms: int) -> int:
+        """The moment that its prices speak of: never before they were set, never in a candle that is not open."""
+
     @property
     def mid_ticks(self) -> float:
         """Mean of best bid and ask."""
