@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from your_short_trade_margin_call.domain.spans import CANDLE_MS
+from your_short_trade_margin_call.domain.spans import CANDLE_MS, DAY_MS, HOUR_MS
 
 from .trader import CALM, FLAT, OTHER, SYMBOL, T0, Trader
 
@@ -141,6 +141,24 @@ def test_only_the_last_500_closed_orders_are_recent() -> None:
     assert trader.rows("order/realtime", symbol=SYMBOL, orderLinkId="n1") == []
     assert len(trader.rows("order/realtime", symbol=SYMBOL, orderLinkId="n2")) == 1
     assert trader.order("n0")["orderStatus"] == "Cancelled"
+
+
+def test_history_forgets_what_never_filled() -> None:
+    trader = Trader()
+    trader.short()
+    trader.target("900.00", link_id="open")
+    trader.target("901.00", link_id="gone")
+    trader.post("order/cancel", orderLinkId="gone")
+
+    def remembered(days: int) -> set[str]:
+        moment = T0 + days * DAY_MS
+        trader.world.timeline.move_to(moment + 1)
+        hour = {"startTime": str(T0 - HOUR_MS), "endTime": str(T0 + HOUR_MS)}
+        return {row["orderLinkId"] for row in trader.rows("order/history", symbol=SYMBOL, **hour)}
+
+    assert remembered(0) == {"entry", "open", "gone"}
+    assert remembered(1) == {"entry", "open"}, "what ended without a fill is remembered for a day"
+    assert remembered(7) == {"entry"}, "after seven days what has fills"
 
 
 def test_queries_want_to_know_what() -> None:

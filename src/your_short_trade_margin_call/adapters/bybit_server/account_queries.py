@@ -24,7 +24,7 @@ from your_short_trade_margin_call.adapters.bybit_server.order_rows import (
 )
 from your_short_trade_margin_call.adapters.bybit_server.orders import OrderRecord
 from your_short_trade_margin_call.adapters.bybit_server.position_rows import position_row
-from your_short_trade_margin_call.adapters.bybit_server.request_fields import NOT_A_PAIR, Fields
+from your_short_trade_margin_call.adapters.bybit_server.request_fields import LONGEST_RANGE_MS, NOT_A_PAIR, Fields
 from your_short_trade_margin_call.adapters.bybit_server.statement import EXEC_TYPES, LOG_TYPES
 from your_short_trade_margin_call.domain.spans import DAY_MS
 
@@ -80,12 +80,13 @@ def open_orders(account: TradingAccount, query: Query) -> Answer:
 
 @nothing_elsewhere
 def order_history(account: TradingAccount, query: Query) -> Answer:
-    """order/history: whatever became of orders, newest first."""
+    """order/history: whatever became of orders, newest first; those without a fill are forgotten in time."""
     fields = _linear(query)
-    first, last = fields.time_range(account.now_ms())
+    now_ms = account.now_ms()
+    first, last = fields.time_range(now_ms)
     found = [r for r in _orders(account, fields, account.orders.everything) if first <= r.created_ms <= last]
     status = fields.text("orderStatus")
-    found = [r for r in found if status in ("", r.status)]
+    found = [r for r in found if status in ("", r.status) and _is_remembered(r, now_ms)]
     return _page(fields, found, lambda r: history_row(r, account.pairs[r.symbol]), default=20, most=50)
 
 
@@ -272,6 +273,15 @@ def _orders(account: TradingAccount, fields: Fields, pool: Iterable[OrderRecord]
         and base in ("", account.pairs[r.symbol].item["baseCoin"])
         and settle in ("", COIN)
     ]
+
+
+def _is_remembered(record: OrderRecord, now_ms: int) -> bool:
+    """Orders with fills are for ever in the history, others for seven days, or one once they ended."""
+    if record.filled_lots:
+        return True
+    if record.is_open:
+        return now_ms - record.created_ms <= LONGEST_RANGE_MS
+    return now_ms - record.updated_ms <= DAY_MS
 
 
 def _page(fields: Fields, rows: Sequence[Item], shape: Callable[[Item], Row], *, default: int, most: int) -> Answer:
