@@ -101,7 +101,8 @@ def test_an_answer_that_stays_out_is_of_unknown_fate_too() -> None:
     async def talk(bench: Bench) -> None:
         await line_is_up(bench)
         bench.server.streams.silence(TRADE)
-        with pytest.raises(OutcomeUnknownError, match="in time"):
+        # Whichever clock rings first: that of the answer, or that of the silence, which ends the connection.
+        with pytest.raises(OutcomeUnknownError, match=r"in time|the connection broke"):
             await bench.venue.place(entry())
         assert await bench.venue.find("in") is None
 
