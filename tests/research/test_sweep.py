@@ -182,7 +182,7 @@ def test_what_the_grid_leaves_open_the_settings_say() -> None:
 
 
 def test_progress_grows_to_the_last_trial() -> None:
-    world = random_world(4_001)
+    world = random_world(4_001, 6_000)  # enough to be shared out to threads
     calls: list[tuple[int, int]] = []
     engine_of(world).sweep(world.candles, WIDE, progress=lambda done, total: calls.append((done, total)))
     assert {total for _, total in calls} == {len(WIDE)}
@@ -192,13 +192,31 @@ def test_progress_grows_to_the_last_trial() -> None:
     assert len(set(done)) >= 4
 
 
-def test_an_interruption_ends_the_sweep() -> None:
+@pytest.mark.parametrize("n_candles", [300, 6_000])  # in the calling thread, and in several
+def test_an_interruption_ends_the_sweep(n_candles: int) -> None:
     def interrupt(_done: int, _total: int) -> None:
         raise KeyboardInterrupt
 
-    world = random_world(4_001)
+    world = random_world(4_001, n_candles)
     with pytest.raises(KeyboardInterrupt):
         engine_of(world).sweep(world.candles, WIDE, progress=interrupt)
+
+
+@pytest.mark.parametrize("seed", [4_001, 4_002, 4_008])
+def test_threads_change_nothing(seed: int) -> None:
+    """They share what they look up, each writing what another may just have found."""
+    world = random_world(seed, 2_000)
+    trials, start = grid_params(WIDE, world.settings), world.settings.starting_balance
+    market = make_market(world.candles, float(world.instrument.tick_size))
+    inputs = (market, make_contract(world.instrument), make_terms(world.settings, world.candles.symbol), trials, start)
+    alone = run_sweep(*inputs, workers=1)
+    for workers in (2, 3, 7):
+        shared = run_sweep(*inputs, workers=workers)
+        assert [shared.columns[name].tobytes() for name in METRIC_COLUMNS] == [
+            alone.columns[name].tobytes() for name in METRIC_COLUMNS
+        ]
+        assert shared.blocked.tobytes() == alone.blocked.tobytes()
+        assert shared.order.tobytes() == alone.order.tobytes()
 
 
 def test_too_few_candles_are_a_named_error_never_a_smaller_grid() -> None:

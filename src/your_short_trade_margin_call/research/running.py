@@ -43,6 +43,8 @@ _PARTS_EACH = 2
 """Parts that a worker finds, where there are several and enough to do."""
 _FULL = 2 * LANES
 """Paths of a part that keep the lanes full to its end: the last of them walk beside idle lanes."""
+_WORTH_THREADS = 3_000_000
+"""Candles times trials from which more than one thread gains more than it takes to start it."""
 _STEPS = 32
 """Steps that lanes go before their money is reckoned: what they wrote down is then still at hand."""
 
@@ -84,11 +86,14 @@ def run_trials(
 ) -> Iterator[Chunk]:
     """Every trial of the grid, chunk by chunk, on all cores or so many of them; one worker is the calling thread.
 
+    So it is, unless told how many, where the work is small.
+
     An interruption (an error from `progress`, Ctrl-C) stops the kernels within milliseconds, the calling thread
     between two parts.
     """
     stop = np.zeros(1, dtype=np.bool_)
-    workers = workers or os.cpu_count() or 1
+    is_small = len(trials) * len(field.market.time_ms) < _WORTH_THREADS
+    workers = workers or (1 if is_small else os.cpu_count() or 1)
     done = 0
     for lookbacks, take_profits in _chunks(trials):
         chunk, parts = _split(field, trials, start_wallet, lookbacks, take_profits, stop, workers)
