@@ -15,6 +15,7 @@ from your_short_trade_margin_call.adapters.bybit_server.building import (
     invented_market,
     make_world,
 )
+from your_short_trade_margin_call.adapters.bybit_server.rehearsal import rehearse
 from your_short_trade_margin_call.adapters.bybit_server.timeline import STEPPED
 from your_short_trade_margin_call.adapters.bybit_server.world import World
 from your_short_trade_margin_call.commands.asking import DEFAULT_PAIR
@@ -47,6 +48,7 @@ def serve(symbols: list[str], serving: Serving, screen: Screen) -> None:
     markets = _markets([parse_symbol(symbol) for symbol in symbols], serving, settings, speed)
     if serving.candles is None:
         screen.mark_market(MarketKind.SIMULATED)
+    rehearse(settings)
     key, secret = serving.key or DEMO_KEY, serving.secret or DEMO_SECRET
     world = make_world(markets, settings, speed=speed, keys={key: secret}, log=_Once(screen))
     try:
