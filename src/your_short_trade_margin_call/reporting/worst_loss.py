@@ -36,7 +36,7 @@ def worst_loss_rows(loss: WorstLoss, decimals: int) -> Rows:
     rows.append(("liquidation", _cost(loss, loss.liquidation_price, loss.liquidation_loss, decimals)))
     if loss.wins_to_recover is not None:
         name = loss.stop_name.replace("_", " ")
-        rows.append(("to recover", f"{loss.wins_to_recover:,.0f} average winning trades for one {name}"))
+        rows.append(("to recover", f"{loss.wins_to_recover:,.0f} winning trades of this set's average for one {name}"))
     return rows
 
 
