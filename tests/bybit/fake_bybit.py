@@ -209,7 +209,7 @@ async def client(bybit: FakeBybit, timing: Timing = QUICK) -> AsyncIterator[Rest
         yield rest
 
 
-async def until(condition: Callable[[], object], seconds: float = 5.0) -> None:
+async def until(condition: Callable[[], object], seconds: float = 20.0) -> None:
     """Wait until something is so.
 
     Raises:
