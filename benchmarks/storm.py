@@ -30,9 +30,9 @@ def main() -> int:
     count, all_of_them = 0, sum(len(some) for _, some in told)
     for account, some in told:
         for first in range(0, len(some), 50):
-            wrong = tell(some[first : first + 50], account)
-            broken |= {f"{account}: {name}": what for name, what in wrong.items()}
-            count += len(some[first : first + 50])
+            batch = some[first : first + 50]
+            broken |= {f"{account}: {name}": what for name, what in tell(batch, account).items()}
+            count += len(batch)
             print(f"{count}/{all_of_them} stories, {time.perf_counter() - started:.0f} s", flush=True)
     for name, what in broken.items():
         print(f"{name}: {'; '.join(what)}")

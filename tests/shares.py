@@ -14,5 +14,5 @@ def late(*values: Any) -> Any:
 
 
 def shared(cases: Iterable[Any], every: int) -> list[Any]:
-    """Each so-manieth case for the suite, beginning with the first; the others for `make test-long`."""
+    """One case in `every` for the suite, beginning with the first; the others for `make test-long`."""
     return [case if place % every == 0 else late(case) for place, case in enumerate(cases)]

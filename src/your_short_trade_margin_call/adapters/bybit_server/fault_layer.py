@@ -23,7 +23,7 @@ KEY_HEADER = "X-BAPI-API-KEY"
 _NO_STATUS = 502
 """Stands for "not answered" on its way to the log."""
 
-INSTEAD = {
+_INSTEAD = {
     SocketFault.DROP_REQUEST,
     SocketFault.TOO_MANY,
     SocketFault.FORBIDDEN,
@@ -36,7 +36,7 @@ ERRORS = {
     SocketFault.INTERNAL: (10000, "Server Timeout"),
 }
 TOO_MANY = (10006, "Too many visits!")
-OF_REQUESTS = {*INSTEAD, *ERRORS, SocketFault.DROP_ANSWER, SocketFault.TRUNCATED, SocketFault.MISSING_FIELDS}
+OF_REQUESTS = {*_INSTEAD, *ERRORS, SocketFault.DROP_ANSWER, SocketFault.TRUNCATED, SocketFault.MISSING_FIELDS}
 _OF_STREAMS = (SocketFault.DROP_STREAMS, SocketFault.HALF_OPEN)
 
 
@@ -88,9 +88,14 @@ async def _carried_out(request: web.Request, handler: Handler, world: World, str
     order = faults.take(OF_REQUESTS, request.path, account)
     if order is None:
         return await handler(request)
-    if order.fault in INSTEAD or (order.fault in ERRORS and not order.carried_out):
+    if is_refused(order):
         return _instead(request, order, world, streams)
     return await _spoilt(request, order, await handler(request))
+
+
+def is_refused(order: PlannedFault) -> bool:
+    """Whether the request that it strikes is not carried out."""
+    return order.fault in _INSTEAD or (order.fault in ERRORS and not order.carried_out)
 
 
 def _instead(request: web.Request, order: PlannedFault, world: World, streams: Streams) -> web.StreamResponse:

@@ -22,14 +22,15 @@ from your_short_trade_margin_call.adapters.bybit_server.codes import ApiError, R
 from your_short_trade_margin_call.adapters.bybit_server.envelope import STREAMS, trace_id
 from your_short_trade_margin_call.adapters.bybit_server.fault_layer import (
     ERRORS,
-    INSTEAD,
     OF_REQUESTS,
     TOO_MANY,
     break_service,
+    is_refused,
     no_more_until,
 )
 from your_short_trade_margin_call.adapters.bybit_server.optional_fields import message_without
 from your_short_trade_margin_call.adapters.bybit_server.rate_limits import TOO_MANY_TEXT, allow, limit_headers
+from your_short_trade_margin_call.adapters.bybit_server.request_log import LoggedRequest
 from your_short_trade_margin_call.adapters.bybit_server.socket_faults import PlannedFault, SocketFault
 from your_short_trade_margin_call.adapters.bybit_server.stream_talk import converse, parsed
 from your_short_trade_margin_call.adapters.bybit_server.streams import StreamConnection, Streams
@@ -98,18 +99,16 @@ class _Conversation:
         order = faults.take(OF_REQUESTS, path, self._account.key)
         if order is None:
             self._say(self._answered(said, operation))
-        elif order.fault in INSTEAD or (order.fault in ERRORS and not order.carried_out):
+        elif is_refused(order):
             self._instead(said, operation, order)
         else:
             self._spoilt(self._answered(said, operation), order)
 
     def _instead(self, said: dict[str, Any], operation: str, order: PlannedFault) -> None:
         """What happens to a request that is not carried out. There is no 403 here: the connection is cut."""
-        log, now_ms = self._world.requests, self._world.timeline.shown_ms()
         code, text = TOO_MANY if order.fault is SocketFault.TOO_MANY else ERRORS.get(order.fault, (None, ""))
-        body = json.dumps(_body_of(said) or {})
-        row = log.arrive("WS", _path_of(operation), "", body, self._connection.account, now_ms, self._read_ns)
-        log.leave(row, None, code)
+        row = self._noted(_path_of(operation), _body_of(said) or {})
+        self._world.requests.leave(row, None, code)
         if code is None:
             break_service(order, self._world, self._streams)
             return self._connection.cut()
@@ -165,9 +164,7 @@ class _Conversation:
         limits.update(limit_headers(self._world, allowance))
         if not allowance.is_allowed:
             raise ApiError(RetCode.TOO_MANY, TOO_MANY_TEXT)
-        log, now_ms = self._world.requests, self._world.timeline.shown_ms()
-        row = log.arrive("WS", path, "", json.dumps(body), account.key, now_ms, self._read_ns)
-        code = -1
+        row, code = self._noted(path, body), -1
         try:
             if operation.endswith(_BATCH):
                 answer = order_requests.batch(act, account, body)
@@ -178,8 +175,13 @@ class _Conversation:
             code = int(error.code)
             raise
         finally:
-            log.leave(row, None, code)
+            self._world.requests.leave(row, None, code)
         return answer
+
+    def _noted(self, path: str, body: dict[str, Any]) -> LoggedRequest:
+        """A row of the log; `leave` must follow."""
+        log, now_ms = self._world.requests, self._world.timeline.shown_ms()
+        return log.arrive("WS", path, "", json.dumps(body), self._connection.account, now_ms, self._read_ns)
 
     def _admit(self, said: dict[str, Any]) -> TradingAccount:
         """The account, if it may ask this now.
