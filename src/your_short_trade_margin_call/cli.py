@@ -21,9 +21,11 @@ from your_short_trade_margin_call.commands.options import (
     Access,
     Chosen,
     Common,
+    Debug,
     EndpointUrl,
     General,
     GridFile,
+    Json,
     Market,
     Stake,
     Trading,
@@ -353,6 +355,17 @@ def fetch(
 
     wish = Wish(days, end, minutes, account, endpoint, out)
     run_fetch(required_pair(common, "fetch"), common, wish, _screen(common))
+
+
+@app.command(name="compile", epilog=examples("shortest-peak compile"))
+def compile_(json: Json = False, debug: Debug = False) -> None:
+    """Compile the rules now, once for this version.
+
+    It takes about a minute. Otherwise the first command that needs them does it, or has it done in the background.
+    """
+    from your_short_trade_margin_call.commands.compiling import compile_rules
+
+    compile_rules(Common(json=json, debug=debug), _screen(Common(json=json)))
 
 
 @app.command(

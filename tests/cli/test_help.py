@@ -16,7 +16,7 @@ from your_short_trade_margin_call.domain.errors import BadInputError
 
 COMMANDS = (
     *("run", "optimize", "backtest", "walk-forward", "scan", "trade", "status", "pause", "resume", "flatten", "queue"),
-    *("doctor", "fetch", "serve-exchange", "drill"),
+    *("doctor", "fetch", "compile", "serve-exchange", "drill"),
 )
 
 

@@ -7,6 +7,12 @@ from typing import Any
 
 from your_short_trade_margin_call.adapters.storage.artefacts import load_best_params, params_of
 from your_short_trade_margin_call.adapters.storage.files import write_atomically
+from your_short_trade_margin_call.commands.first_start import (
+    begin_first_start,
+    is_small_work,
+    promptly,
+    warn_of_compiling,
+)
 from your_short_trade_margin_call.commands.optimizing import (
     facts_rows,
     introduce,
@@ -61,7 +67,9 @@ def backtest(
     introduce(screen, prepared)
     candles = _last_days(prepared.candles, days)
     params = _params(screen, prepared, chosen, params_file)
-    result = make_backtest_engine(prepared).backtest(candles, params)
+    engine, is_small = make_backtest_engine(prepared), is_small_work(len(candles), 1)
+    (begin_first_start if is_small else warn_of_compiling)(screen)
+    result = promptly(lambda: engine.backtest(candles, params), is_small)
     if trades is not None:
         write_atomically(trades, result.trades.write_csv())
     if common.json:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 from threading import Event
 from typing import Any
-
-import numba
 
 from your_short_trade_margin_call.adapters.system_clock import stopwatch_s
 from your_short_trade_margin_call.commands.affording import Agreement, require_agreement
 from your_short_trade_margin_call.commands.asking import can_ask
+from your_short_trade_margin_call.commands.first_start import (
+    begin_first_start,
+    is_small_work,
+    promptly,
+    warn_of_compiling,
+)
 from your_short_trade_margin_call.commands.options import Common, Market, Wanted
 from your_short_trade_margin_call.commands.output import print_json
 from your_short_trade_margin_call.commands.request import make_request
@@ -137,7 +140,9 @@ def swept(
         TooCostlyError: it takes long, and nobody agreed to it.
         AnswerIsNoError: whoever was asked does not want it.
     """
-    warn_of_compiling(screen)
+    n_trials = len(prepared.request.grid)
+    is_small = not prepared.request.wants_evidence and is_small_work(len(window), n_trials)
+    (begin_first_start if is_small else warn_of_compiling)(screen)
     require_agreement(screen, prepared, window, agreement)
     is_left = Event()
 
@@ -150,23 +155,11 @@ def swept(
         return told
 
     with (
-        sweep_progress(screen, len(prepared.request.grid), stopwatch_s) as trials,
+        sweep_progress(screen, n_trials, stopwatch_s) as trials,
         progress(screen, "Test against luck", "sweep", 0, stopwatch_s) as sweeps,
     ):
-        return interruptible(lambda: run(heeding(trials), heeding(sweeps)), is_left.set)
-
-
-def warn_of_compiling(screen: Screen) -> None:
-    """Say why nothing seems to happen the first time."""
-    if _must_compile():
-        screen.say(
-            "First run of this version here: compiling its rules takes about a minute, longer on a busy computer."
-        )
-
-
-def _must_compile() -> bool:
-    folder = vars(numba.config).get("CACHE_DIR")
-    return not folder or not any(Path(folder).rglob("*run_paths*.nbi"))
+        reports = heeding(trials), heeding(sweeps)
+        return interruptible(lambda: promptly(lambda: run(*reports), is_small), is_left.set)
 
 
 def show_optimization(screen: Screen, prepared: Prepared, optimization: Optimization, window: Candles) -> None:
@@ -179,7 +172,8 @@ def show_optimization(screen: Screen, prepared: Prepared, optimization: Optimiza
     show_rows(screen, facts_rows(document["facts"]))
     if not optimization.is_adopted:
         screen.say(f"What ran before is kept: {document['adoption']['reason']}", style="yellow")
-    rows = make_backtest_engine(prepared).backtest(window, optimization.params).rows
+    engine, is_small = make_backtest_engine(prepared), is_small_work(len(window), 1)
+    rows = promptly(lambda: engine.backtest(window, optimization.params), is_small).rows
     show_trades(screen, rows, instrument.price_decimals)
     screen.say()
     screen.say(evidence_text(prepared, document["evidence"]), style="bold")
@@ -213,7 +207,7 @@ def show_worst_loss(
     """Print what the next position may lose, before there is one."""
     settings, instrument = prepared.request.settings, prepared.instrument
     cap_usdt = prepared.request.max_notional_usdt
-    loss = worst_loss(settings, instrument, params, last_price, avg_win_pct, cap_usdt)
+    loss = promptly(lambda: worst_loss(settings, instrument, params, last_price, avg_win_pct, cap_usdt))
     screen.heading("What a trade can lose")
     if loss is None:
         screen.say("  At this price and balance no order is large enough: there would be no trade.")

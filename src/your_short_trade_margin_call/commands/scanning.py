@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from your_short_trade_margin_call.adapters.system_clock import stopwatch_s
-from your_short_trade_margin_call.commands.optimizing import warn_of_compiling
+from your_short_trade_margin_call.commands.first_start import warn_of_compiling
 from your_short_trade_margin_call.commands.options import Common, Market
 from your_short_trade_margin_call.commands.output import print_json
 from your_short_trade_margin_call.commands.record_options import Scanning

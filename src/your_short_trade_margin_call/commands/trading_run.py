@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from your_short_trade_margin_call.adapters.storage.optimization_queue import OptimizationQueue
 from your_short_trade_margin_call.adapters.system_clock import stopwatch_s
-from your_short_trade_margin_call.commands.optimizing import warn_of_compiling
+from your_short_trade_margin_call.commands.first_start import warn_of_compiling
 from your_short_trade_margin_call.commands.standing import open_shorts
 from your_short_trade_margin_call.commands.stopping import INTERRUPTIONS, stopping
 from your_short_trade_margin_call.commands.watcher import Desk, TradingWatcher

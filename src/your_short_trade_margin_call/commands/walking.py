@@ -9,7 +9,8 @@ from typing import Any
 
 from your_short_trade_margin_call.adapters.storage.files import write_atomically, write_json
 from your_short_trade_margin_call.adapters.system_clock import stopwatch_s
-from your_short_trade_margin_call.commands.optimizing import facts_rows, introduce, range_of, warn_of_compiling
+from your_short_trade_margin_call.commands.first_start import warn_of_compiling
+from your_short_trade_margin_call.commands.optimizing import facts_rows, introduce, range_of
 from your_short_trade_margin_call.commands.options import Common, Market
 from your_short_trade_margin_call.commands.output import print_json
 from your_short_trade_margin_call.commands.record_options import Walking

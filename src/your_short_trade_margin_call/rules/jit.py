@@ -19,6 +19,9 @@ import numba
 import platformdirs
 from numba.core import event
 from numba.core.caching import FunctionCache
+from numba.core.registry import CPUDispatcher
+
+from your_short_trade_margin_call.rules.interpreted import interpret, is_interpreting
 
 _PACKAGE = Path(__file__).resolve().parent.parent
 _KERNEL_SOURCES = ("rules/*.py", "research/*kernel*.py", "domain/words.py", "domain/spans.py")
@@ -109,6 +112,15 @@ class _NoCollecting(event.Listener):
 event.register("numba:compile", _NoCollecting())  # type: ignore[no-untyped-call]  # numba has no types here
 
 
+class _Kernel(CPUDispatcher):
+    """A compiled function, unless the interpreter is to run it."""
+
+    def __call__(self, *arguments: Any) -> Any:
+        if is_interpreting():
+            return interpret(self, arguments)
+        return super().__call__(*arguments)
+
+
 def jit(function: Function) -> Function:
     """Compile `function` on first call: no Python objects, no GIL, IEEE arithmetic, kept on disk.
 
@@ -128,9 +140,22 @@ def jit_inline(function: Function) -> Function:
     return _compiled(function, inline="always")
 
 
+def kernels_folder() -> Path | None:
+    """Where compiled kernels of this version are kept; None where none can be."""
+    return _FOLDER
+
+
+def is_compiled(kernel: Any) -> bool:
+    """Whether a kernel is at hand: compiled in this process, or kept by an earlier one."""
+    if kernel.signatures:
+        return True
+    return _FOLDER is not None and any(_FOLDER.rglob(f"*.{kernel.__name__}-*.nbi"))
+
+
 def _compiled(function: Function, **options: Any) -> Function:
     wanted: dict[str, Any] = {"nogil": True, "error_model": "numpy", "_nrt": False, **options}
     kernel: Any = numba.njit(**wanted)(function)
+    kernel.__class__ = _Kernel
     if _FOLDER is not None:
         kernel._cache = _KeptKernels(function)
     return cast(Function, kernel)

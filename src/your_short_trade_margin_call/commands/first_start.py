@@ -1,0 +1,79 @@
+"""The first start of a version: small work does not wait for the compiler, which goes on beside it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from typing import TypeVar
+
+from your_short_trade_margin_call.adapters.storage.files import is_in_use
+from your_short_trade_margin_call.reporting.screen import Screen
+from your_short_trade_margin_call.research.sweep_kernel import run_paths
+from your_short_trade_margin_call.rules.interpreted import interpreting
+from your_short_trade_margin_call.rules.jit import is_compiled, kernels_folder
+
+Result = TypeVar("Result")
+
+LOCK_NAME = "compiling"
+"""Whoever compiles all kernels holds the lock of this name in their folder."""
+
+_MOST_INTERPRETED = 500_000
+"""Candles times trials that are interpreted sooner (some 10 us each) than the sweep's kernels are compiled."""
+_ONCE = 2
+"""What preparing a market costs, in trials."""
+
+
+def is_small_work(n_candles: int, n_trials: int) -> bool:
+    """Whether so many trials are over sooner interpreted than compiled, compiling included."""
+    return n_candles * (n_trials + _ONCE) <= _MOST_INTERPRETED
+
+
+def warn_of_compiling(screen: Screen) -> None:
+    """Say why nothing seems to happen the first time."""
+    if not is_compiled(run_paths):
+        screen.say(
+            "First run of this version here: compiling its rules takes about a minute, longer on a busy computer."
+        )
+
+
+def begin_first_start(screen: Screen) -> None:
+    """Before small work: say why the first time is slower than others, and have the rules compiled beside it."""
+    if not is_compiled(run_paths):
+        screen.say(
+            "First run of this version here: its rules are interpreted, and compiled in the background for later."
+        )
+        compile_beside()
+
+
+def promptly(work: Callable[[], Result], is_small: bool = True) -> Result:
+    """Do `work`; small work on a first start is interpreted, and does not wait for the compiler."""
+    if not is_small or is_compiled(run_paths):
+        return work()
+    try:
+        with interpreting():
+            return work()
+    except ArithmeticError:  # Python refuses what a compiled kernel reckons with: once more, compiled
+        return work()
+
+
+def compile_beside() -> None:
+    """Begin `shortest-peak compile` in a process that outlives this one, unless one is at it or nothing can be kept."""
+    folder = kernels_folder()
+    if folder is None or is_in_use(folder / LOCK_NAME):
+        return
+    with suppress(OSError):  # where no process can be started, the next start compiles
+        _BESIDE.append(
+            subprocess.Popen(  # noqa: S603 - our own module
+                [sys.executable, "-m", __name__.partition(".")[0], "compile"],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                start_new_session=True,
+            )
+        )
+
+
+_BESIDE: list[subprocess.Popen[bytes]] = []
+"""Kept, so that nobody is warned of a process that is meant to outlive this one."""

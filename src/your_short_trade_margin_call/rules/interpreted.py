@@ -1,0 +1,88 @@
+"""Kernels run by Python itself: the same source, uncompiled.
+
+A first start would wait for the compiler far longer than a day's sweep takes. Here the interpreter runs the very
+functions that the compiler would read, and comes to the same bits: both reckon in IEEE doubles, in the order written.
+"""
+
+from __future__ import annotations
+
+import builtins
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import cache
+from types import FunctionType, ModuleType, SimpleNamespace
+from typing import Any
+
+import numpy as np
+from numba.core.dispatcher import Dispatcher
+
+_PACKAGE = __name__.partition(".")[0]
+
+
+class _Mode:
+    """Whether kernels called from Python are interpreted."""
+
+    is_on = False
+
+
+def is_interpreting() -> bool:
+    """Whether kernels are interpreted at the moment."""
+    return _Mode.is_on
+
+
+@contextmanager
+def interpreting() -> Iterator[None]:
+    """Kernels called from Python are interpreted, in all threads; for work so small that compiling would take longer.
+
+    Raises:
+        ArithmeticError: Python refuses what a compiled kernel reckons with: a division by nothing, a number too large
+            for an integer. The work may be half done, and is to be done again, compiled.
+    """
+    before, _Mode.is_on = _Mode.is_on, True
+    try:
+        yield
+    finally:
+        _Mode.is_on = before
+
+
+def interpret(kernel: Any, arguments: tuple[Any, ...]) -> Any:
+    """What a kernel returns, and does to its arrays."""
+    with np.errstate(all="ignore"):
+        return _as_returned(_function(kernel)(*map(_as_taken, arguments)))
+
+
+@cache
+def _function(kernel: Any) -> Callable[..., Any]:
+    """A kernel's function, which calls uncompiled ones only."""
+    function = kernel.py_func
+    names = function.__code__.co_names
+    known = {name: _as_known(function.__globals__[name], names) for name in names if name in function.__globals__}
+    return FunctionType(
+        function.__code__, {"__builtins__": builtins, **known}, function.__name__, function.__defaults__
+    )
+
+
+def _as_known(value: Any, names: tuple[str, ...]) -> Any:
+    """A global as an uncompiled function knows it: kernels, and our modules with what it names of them."""
+    if isinstance(value, Dispatcher):
+        return _function(value)
+    if isinstance(value, ModuleType) and value.__name__.startswith(_PACKAGE):
+        named = (name for name in names if hasattr(value, name))
+        return SimpleNamespace(**{name: _as_known(getattr(value, name), ()) for name in named})
+    return value
+
+
+def _as_taken(value: Any) -> Any:
+    """An argument as the functions take it: fields are attributes, and numbers divide and overflow as compiled."""
+    if isinstance(value, np.ndarray):
+        return value.view(np.recarray) if value.dtype.names else value
+    if isinstance(value, tuple):
+        return type(value)(*map(_as_taken, value))
+    return np.float64(value) if isinstance(value, float) else value
+
+
+def _as_returned(value: Any) -> Any:
+    """A result as a compiled kernel returns it: in Python's own numbers."""
+    if isinstance(value, tuple):
+        return type(value)(*map(_as_returned, value))
+    return value.item() if isinstance(value, np.generic) else value
