@@ -132,6 +132,23 @@ def test_a_target_rests_reduce_only_and_a_close_is_a_market_buy() -> None:
 
 
 @pytest.mark.parametrize(
+    ("kind", "direction", "price"),
+    [(OrderType.STOP_MARKET, 1, "MarkPrice"), (OrderType.TAKE_PROFIT_MARKET, 2, "LastPrice")],
+)
+def test_what_waits_for_a_trigger_says_from_which_side(kind: OrderType, direction: int, price: str) -> None:
+    bybit = flat(FakeBybit())
+
+    async def go(requests: AccountRequests) -> None:
+        order = OrderRequest(CLOSE, Purpose.CLOSE, Side.BUY, kind, 10, None, 900_000, reduce_only=True)
+        await requests.place(order)
+        (asked,) = bybit.questions(CREATE)
+        assert (asked["orderType"], asked["triggerPrice"], asked["reduceOnly"]) == ("Market", "90000", True)
+        assert (asked["triggerDirection"], asked["triggerBy"]) == (direction, price)
+
+    run(bybit, go)
+
+
+@pytest.mark.parametrize(
     ("code", "text", "refusal"),
     [
         (110007, "ab not enough for new order", "insufficient_balance"),

@@ -19,6 +19,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from your_short_trade_margin_call.domain.errors import ExchangeError, OrderRefusedError
 from your_short_trade_margin_call.domain.messages import Event, Execution, OrderRequest
 from your_short_trade_margin_call.domain.words import ExecutionKind, OrderType, Purpose, Side
+from your_short_trade_margin_call.exchange.book import Triggers
+from your_short_trade_margin_call.exchange.desk import Arrival
 from your_short_trade_margin_call.exchange.faults import FaultPlan
 from your_short_trade_margin_call.exchange.simulated_exchange import SimulatedExchange
 
@@ -95,9 +97,18 @@ class ExchangeLife(RuleBasedStateMachine):
         leverage=st.sampled_from([10.0, 10.0, 10.0, 10.0, 3.0, 100.0]),
         above=st.sampled_from([None, 0.0, 0.002, 0.05, 0.3]),
         limit_above=st.sampled_from([None, None, -0.01, 0.001, 0.01, 0.1]),
+        below=st.sampled_from([None, None, 0.0, 0.002, 0.05]),
         repeat=st.sampled_from([False, False, False, False, True]),
     )
-    def enter(self, lots: int, leverage: float, above: float | None, limit_above: float | None, repeat: bool) -> None:
+    def enter(
+        self,
+        lots: int,
+        leverage: float,
+        above: float | None,
+        limit_above: float | None,
+        below: float | None,
+        repeat: bool,
+    ) -> None:
         self.ids += not repeat
         base = self.price * (1 + (limit_above or 0.0))
         request = OrderRequest(
@@ -110,7 +121,8 @@ class ExchangeLife(RuleBasedStateMachine):
             attached_stop_ticks=None if above is None else math.ceil(base * (1 + above)),
             leverage=leverage,
         )
-        self.both(lambda venue: venue.place(request))
+        arrival = Arrival(take_profit_ticks=None if below is None else math.floor(base * (1 - below)))
+        self.both(lambda venue: venue.place(request, arrival))
 
     @precondition(lambda self: self.venue.position is not None or self.ids % 4 == 0)
     @rule(
@@ -127,7 +139,7 @@ class ExchangeLife(RuleBasedStateMachine):
             kind,
             lots,
             price_ticks=math.floor(self.price * (1 - distance)) if kind is OrderType.LIMIT else None,
-            trigger_ticks=math.ceil(self.price * (1 + distance)) if kind is OrderType.STOP_MARKET else None,
+            trigger_ticks=self.trigger(kind, distance),
             reduce_only=True,
         )
         self.both(lambda venue: venue.place(request))
@@ -140,6 +152,12 @@ class ExchangeLife(RuleBasedStateMachine):
     @rule()
     def remove_stop(self) -> None:
         self.both(lambda venue: venue.amend_stop(0))
+
+    @rule(stop=st.sampled_from([None, 0, -0.01, 0.05]), take_profit=st.sampled_from([None, 0, 0.01, -0.001, -0.05]))
+    def amend_attached(self, stop: float | None, take_profit: float | None) -> None:
+        """Both at once: None leaves one alone, 0 removes it."""
+        ticks = [move and math.ceil(self.price * (1 + move)) for move in (stop, take_profit)]
+        self.both(lambda venue: venue.amend_attached(Triggers(*ticks)))
 
     @rule(
         back=st.integers(0, 5),
@@ -221,6 +239,11 @@ class ExchangeLife(RuleBasedStateMachine):
         state = json.loads(json.dumps(self.venue.to_state(), allow_nan=False))
         self.shadow = SimulatedExchange.from_state(state, contract(), self.terms, self.faults)
         assert self.shadow.to_state() == state
+
+    def trigger(self, kind: OrderType, distance: float) -> int | None:
+        if kind is OrderType.TAKE_PROFIT_MARKET:
+            return math.floor(self.price * (1 - distance))
+        return math.ceil(self.price * (1 + distance)) if kind is OrderType.STOP_MARKET else None
 
     def move_price(self, move: float) -> None:
         self.price = min(max(self.price * (1 + move), 100.0), 1e6)

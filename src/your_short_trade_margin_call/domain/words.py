@@ -123,6 +123,7 @@ class OrderType(StrEnum):
     MARKET = "market"
     LIMIT = "limit"
     STOP_MARKET = "stop_market"
+    TAKE_PROFIT_MARKET = "take_profit_market"
 
 
 class OrderStatus(StrEnum):

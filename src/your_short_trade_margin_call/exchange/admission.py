@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from your_short_trade_margin_call.domain.messages import OrderRequest
 from your_short_trade_margin_call.domain.words import OrderType, Side
-from your_short_trade_margin_call.exchange.book import Book, Position, Quote
+from your_short_trade_margin_call.exchange.book import TRIGGERED, Book, Position, Quote, Triggers
 from your_short_trade_margin_call.exchange.refusals import RefusalCode, refusal
 from your_short_trade_margin_call.rules.costs import notional, sell_fill
 from your_short_trade_margin_call.rules.grid import STEP_TOLERANCE
@@ -18,21 +18,28 @@ LONGEST_LINK_ID = 36
 
 
 def admit(
-    request: OrderRequest, book: Book, available_usdt: float, contract: Contract, terms: Terms, quote: Quote
+    request: OrderRequest,
+    book: Book,
+    available_usdt: float,
+    contract: Contract,
+    terms: Terms,
+    quote: Quote,
+    take_profit_ticks: int | None = None,
 ) -> None:
-    """Return if the exchange takes the order.
+    """Return if the exchange takes the order, and the take profit that it brings.
 
     Raises:
         OrderRefusedError: with the code of the first check that failed.
     """
-    _check_form(request, book)
+    attached = Triggers(request.attached_stop_ticks, take_profit_ticks)
+    _check_form(request, attached, book)
     if request.reduce_only:
         _check_exit(request, book.position, quote)
         return
     _check_quantity(request, contract, quote)
     _check_leverage(request, book, contract, terms, quote)
     _check_balance(request, available_usdt, contract, terms, quote)
-    _check_attached_stop(request, terms, quote)
+    check_attached(request, attached, terms, quote)
     if is_rejected(terms.luck_key, quote.moment.candle_ms, terms.order_reject_prob):
         raise refusal(RefusalCode.ORDER_REJECTED, "The exchange rejected the order.")
 
@@ -91,7 +98,35 @@ def check_stop_side(trigger_ticks: int, entry_ticks: float, mark_ticks: float) -
         )
 
 
-def _check_form(request: OrderRequest, book: Book) -> None:
+def check_take_profit_side(trigger_ticks: int, market_ticks: float) -> None:
+    """Refuse a take profit that does not lie below the market, or below the entry that it travels in.
+
+    Raises:
+        OrderRefusedError: `take_profit_wrong_side`.
+    """
+    if trigger_ticks >= market_ticks:
+        raise refusal(
+            RefusalCode.TAKE_PROFIT_WRONG_SIDE, f"A take profit at {trigger_ticks} ticks is not below {market_ticks:g}."
+        )
+
+
+def check_attached(request: OrderRequest, attached: Triggers, terms: Terms, quote: Quote) -> None:
+    """Refuse a stop below, or a take profit not below, the price of the entry that they travel in.
+
+    Raises:
+        OrderRefusedError: `stop_wrong_side` or `take_profit_wrong_side`.
+    """
+    if attached == Triggers():
+        return
+    is_limit = request.order_type is OrderType.LIMIT
+    fill = reference_ticks(request, quote) if is_limit else float(entry_fill_ticks(terms, quote))
+    if attached.stop is not None and attached.stop < fill:
+        raise refusal(RefusalCode.STOP_WRONG_SIDE, "The attached stop lies below the price of the entry.")
+    if attached.take_profit is not None:
+        check_take_profit_side(attached.take_profit, fill)
+
+
+def _check_form(request: OrderRequest, attached: Triggers, book: Book) -> None:
     if book.knows(request.link_id):
         raise refusal(RefusalCode.DUPLICATE_LINK_ID, f"The id {request.link_id!r} was used before.")
     if not 1 <= len(request.link_id) <= LONGEST_LINK_ID:
@@ -100,10 +135,10 @@ def _check_form(request: OrderRequest, book: Book) -> None:
         raise refusal(RefusalCode.SHORT_ONLY, "Every buy must be reduce-only: this account is short only.")
     if request.order_type is OrderType.LIMIT and (request.price_ticks or 0) < 1:
         raise refusal(RefusalCode.BAD_REQUEST, "A limit order needs a price of 1 tick or more.")
-    if request.order_type is OrderType.STOP_MARKET and (not request.reduce_only or (request.trigger_ticks or 0) < 1):
-        raise refusal(RefusalCode.BAD_REQUEST, "A stop-market order is reduce-only and needs a trigger.")
-    if request.reduce_only and request.attached_stop_ticks is not None:
-        raise refusal(RefusalCode.BAD_REQUEST, "A stop travels inside an entry only.")
+    if request.order_type in TRIGGERED and (not request.reduce_only or (request.trigger_ticks or 0) < 1):
+        raise refusal(RefusalCode.BAD_REQUEST, f"A {request.order_type} order is reduce-only and needs a trigger.")
+    if request.reduce_only and attached != Triggers():
+        raise refusal(RefusalCode.BAD_REQUEST, "A stop or a take profit travels inside an entry only.")
 
 
 def _check_exit(request: OrderRequest, position: Position | None, quote: Quote) -> None:
@@ -114,6 +149,8 @@ def _check_exit(request: OrderRequest, position: Position | None, quote: Quote) 
         raise refusal(RefusalCode.BELOW_MIN_QTY, "An order is for 1 lot or more.")
     if request.order_type is OrderType.STOP_MARKET and request.trigger_ticks is not None:
         check_stop_side(request.trigger_ticks, position.entry_ticks, quote.mark_ticks)
+    if request.order_type is OrderType.TAKE_PROFIT_MARKET and request.trigger_ticks is not None:
+        check_take_profit_side(request.trigger_ticks, quote.mid_ticks)
 
 
 def _check_quantity(request: OrderRequest, contract: Contract, quote: Quote) -> None:
@@ -171,12 +208,3 @@ def _check_balance(
             RefusalCode.INSUFFICIENT_BALANCE,
             f"The order needs {cost:.8f} USDT, available are {available_usdt:.8f} USDT.",
         )
-
-
-def _check_attached_stop(request: OrderRequest, terms: Terms, quote: Quote) -> None:
-    if request.attached_stop_ticks is None:
-        return
-    is_limit = request.order_type is OrderType.LIMIT
-    fill = reference_ticks(request, quote) if is_limit else float(entry_fill_ticks(terms, quote))
-    if request.attached_stop_ticks < fill:
-        raise refusal(RefusalCode.STOP_WRONG_SIDE, "The attached stop lies below the price of the entry.")

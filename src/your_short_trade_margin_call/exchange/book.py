@@ -20,6 +20,10 @@ MONEY_TOLERANCE_USDT = 1e-6
 """Rounding of floats that an available balance just below zero may come from."""
 
 
+TRIGGERED = frozenset({OrderType.STOP_MARKET, OrderType.TAKE_PROFIT_MARKET})
+"""Orders that wait for a trigger, and then buy at market."""
+
+
 class BookingKind(StrEnum):
     """Why the wallet changed. A close is net of its fee."""
 
@@ -52,12 +56,23 @@ class Quote(NamedTuple):
     mark_ticks: float
 
 
+class Triggers(NamedTuple):
+    """Where the stop and the take profit attached to a position shall fire, in ticks.
+
+    None leaves one as it is; 0, or what no price reaches, removes it.
+    """
+
+    stop: int | None = None
+    take_profit: int | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Position:
     """The open short: `lots` is negative; no position at all is None, never one of 0 lots.
 
-    `extra_margin_usdt` is negative when funding ate into the margin. `stop` is the attached protective stop, which
-    always covers the whole position; it is no order of ours, so its link id is empty.
+    `extra_margin_usdt` is negative when funding ate into the margin. `stop` is the attached protective stop and
+    `take_profit` its counterpart below the market: they always cover the whole position, and are no orders of ours, so
+    their link ids are empty.
 
     Raises:
         BrokenInvariantError: the lots are not negative.
@@ -70,6 +85,7 @@ class Position:
     opened_ms: int
     extra_margin_usdt: float = 0.0
     stop: Order | None = None
+    take_profit: Order | None = None
 
     def __post_init__(self) -> None:
         if self.lots >= 0:
@@ -80,6 +96,11 @@ class Position:
         """Quantity in lots, positive."""
         return -self.lots
 
+    @property
+    def attached(self) -> tuple[Order, ...]:
+        """The stop and the take profit, those that there are."""
+        return tuple(order for order in (self.stop, self.take_profit) if order is not None)
+
 
 @dataclass(frozen=True, slots=True)
 class PlacedOrder:
@@ -89,6 +110,7 @@ class PlacedOrder:
     request_number: int
     leverage: float = 1.0
     attached_stop_ticks: int | None = None
+    attached_take_profit_ticks: int | None = None
 
     @property
     def is_entry(self) -> bool:
@@ -140,12 +162,12 @@ class Book:
         placed = self.open_orders.get(link_id)
         return placed.order if placed else self.closed_orders.get(link_id)
 
-    def stops(self) -> Iterator[Order]:
-        """All stops that wait for their trigger, the attached one first."""
-        if self.position is not None and self.position.stop is not None:
-            yield self.position.stop
+    def triggered_by(self, kind: OrderType) -> Iterator[Order]:
+        """All stops, or all take profits, that wait for their trigger, the attached one first."""
+        if self.position is not None:
+            yield from (order for order in self.position.attached if order.order_type is kind)
         for placed in self.open_orders.values():
-            if placed.order.order_type is OrderType.STOP_MARKET:
+            if placed.order.order_type is kind:
                 yield placed.order
 
     def best_limit(self, side: Side) -> PlacedOrder | None:
@@ -166,7 +188,7 @@ def limit_price(order: Order) -> int:
 
 
 def trigger_price(order: Order) -> int:
-    """The trigger of a stop, in ticks."""
+    """The trigger of a stop or a take profit, in ticks."""
     if order.trigger_ticks is None:
-        raise BrokenInvariantError(f"The stop {order.link_id!r} has no trigger.")
+        raise BrokenInvariantError(f"The {order.order_type} {order.link_id!r} has no trigger.")
     return order.trigger_ticks

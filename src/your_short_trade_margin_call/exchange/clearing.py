@@ -31,8 +31,8 @@ from your_short_trade_margin_call.exchange.positions import (
     locked_usdt,
     reduced,
     reserved_usdt,
+    with_attached,
     with_extra_margin,
-    with_stop,
 )
 from your_short_trade_margin_call.rules.costs import buy_fill, fee, funding_received
 from your_short_trade_margin_call.rules.luck import EXIT_SLIPPAGE, slippage_bps
@@ -94,15 +94,17 @@ class Clearing:
         self.book.open_orders[placed.order.link_id] = placed
         self._tell(placed.order, moment)
 
-    def move_stop(self, trigger_ticks: int | None, moment: Moment) -> None:
-        """Attach, move or (None) remove the protective stop of the open position. The same trigger changes nothing."""
+    def move_attached(self, kind: OrderType, trigger_ticks: int | None, moment: Moment) -> None:
+        """Attach, move or (None) remove the position's stop or take profit. The same trigger changes nothing."""
         position = self._position()
-        stop = position.stop
-        if stop is not None and trigger_ticks is None:
-            self._drop_stop(position, "removed", moment)
-        elif trigger_ticks is not None and (stop is None or stop.trigger_ticks != trigger_ticks):
-            moved = replace(stop, trigger_ticks=trigger_ticks) if stop else self._new_stop(position, trigger_ticks)
-            self.book.position = with_stop(position, moved)
+        old = position.stop if kind is OrderType.STOP_MARKET else position.take_profit
+        if old is not None and trigger_ticks is None:
+            self.book.position = with_attached(position, kind, None)
+            self._retire((old,), "removed", moment)
+        elif trigger_ticks is not None and (old is None or old.trigger_ticks != trigger_ticks):
+            order = self._new_attached(position, kind) if old is None else old
+            moved = replace(order, trigger_ticks=trigger_ticks)
+            self.book.position = with_attached(position, kind, moved)
             self._tell(moved, moment)
 
     # ---- fills ----------------------------------------------------------------------------------
@@ -126,21 +128,18 @@ class Clearing:
 
     def fire_stop(self, stop: Order, open_ticks: float, moment: Moment) -> None:
         """A stop triggered: a market buy, from its trigger or from an opening beyond it."""
-        price = self._exit_fill_ticks(max(float(trigger_price(stop)), open_ticks), moment)
-        if stop.link_id:
-            self._fill(stop.link_id, price, moment, is_maker=False)
-            return
-        position = self._position()
-        self._buy_back("", position.size, price, moment, is_maker=False, from_stop=True)
-        self._tell(replace(stop, status=OrderStatus.FILLED, filled_lots=position.size), moment)
-        self._after_close(None, moment)
+        self._fire(stop, max(float(trigger_price(stop)), open_ticks), moment)
+
+    def fire_take_profit(self, order: Order, high_ticks: float, moment: Moment) -> None:
+        """A take profit triggered: a market buy, from its trigger or from the highest price where all lie below."""
+        self._fire(order, min(float(trigger_price(order)), high_ticks), moment)
 
     def auto_deleverage(self, lots: int, price_ticks: int, moment: Moment) -> None:
         """The venue closes (a part of) the position at a price of its choosing; no order of ours is involved."""
         position = self._position()
         lots = min(lots, position.size)
         self._buy_back("", lots, price_ticks, moment, is_maker=False, kind=ExecutionKind.ADL)
-        self._after_close(position.stop, moment)
+        self._after_close(position.attached, moment)
 
     def liquidate(self, moment: Moment) -> None:
         """The venue takes the position over: its whole margin is lost, every order is cancelled."""
@@ -151,7 +150,7 @@ class Clearing:
         self.book.book(moment, BookingKind.LIQUIDATION, closing.wallet_change)
         self.book.position = None
         self._record(ExecutionKind.LIQUIDATION, "", Side.BUY, position.size, price, closing.fee, moment, is_maker=False)
-        self._retire_stop(position.stop, "liquidation", moment)
+        self._retire(position.attached, "liquidation", moment)
         for link_id in list(self.book.open_orders):
             self.cancel(link_id, "liquidation", moment)
         self.book.overdrawn_usdt = max(0.0, -self.available_usdt())
@@ -178,7 +177,7 @@ class Clearing:
     def _fill(self, link_id: str, price_ticks: int, moment: Moment, *, is_maker: bool) -> None:
         """Fill what is open of an order, in the parts that the fault plan wants."""
         placed = self._cut_to_position(self.book.open_orders[link_id])
-        stop = self.book.position.stop if self.book.position else None
+        attached = self.book.position.attached if self.book.position else ()
         is_market = placed.order.order_type is OrderType.MARKET
         fault = self.faults.fill_fault(placed.request_number, is_market=is_market)
         parts = self.faults.parts(placed.request_number, placed.open_lots) if fault else (placed.open_lots,)
@@ -191,7 +190,18 @@ class Clearing:
         if dies:
             self.cancel(link_id, "no_liquidity", moment)
         if not placed.is_entry:
-            self._after_close(stop, moment)
+            self._after_close(attached, moment)
+
+    def _fire(self, order: Order, reference_ticks: float, moment: Moment) -> None:
+        price = self._exit_fill_ticks(reference_ticks, moment)
+        if order.link_id:
+            self._fill(order.link_id, price, moment, is_maker=False)
+            return
+        position = self._position()
+        from_stop = order.order_type is OrderType.STOP_MARKET
+        self._buy_back("", position.size, price, moment, is_maker=False, from_stop=from_stop)
+        self._tell(replace(order, status=OrderStatus.FILLED, filled_lots=position.size), moment)
+        self._after_close(tuple(other for other in position.attached if other.order_id != order.order_id), moment)
 
     def _cut_to_position(self, placed: PlacedOrder) -> PlacedOrder:
         """A reduce-only order larger than the position is for the position."""
@@ -211,7 +221,9 @@ class Clearing:
         status = OrderStatus.FILLED if filled == order.lots else OrderStatus.PARTIALLY_FILLED
         self._update(replace(order, filled_lots=filled, status=status), moment)
         if placed.is_entry and placed.attached_stop_ticks is not None:
-            self.move_stop(placed.attached_stop_ticks, moment)
+            self.move_attached(OrderType.STOP_MARKET, placed.attached_stop_ticks, moment)
+        if placed.is_entry and placed.attached_take_profit_ticks is not None:
+            self.move_attached(OrderType.TAKE_PROFIT_MARKET, placed.attached_take_profit_ticks, moment)
 
     def _sell(self, placed: PlacedOrder, lots: int, price_ticks: int, moment: Moment, *, is_maker: bool) -> None:
         paid = fee(self.contract, lots, float(price_ticks), self._fee_rate(is_maker))
@@ -243,10 +255,10 @@ class Clearing:
             kind, link_id, Side.BUY, lots, price_ticks, closing.fee, moment, is_maker=is_maker, from_stop=from_stop
         )
 
-    def _after_close(self, stop: Order | None, moment: Moment) -> None:
-        """Without a position neither `stop` nor anything reduce-only stays; without money no resting entry does."""
+    def _after_close(self, attached: tuple[Order, ...], moment: Moment) -> None:
+        """Without a position neither `attached` nor anything reduce-only stays; without money no resting entry does."""
         if self.book.position is None:
-            self._retire_stop(stop, "position_closed", moment)
+            self._retire(attached, "position_closed", moment)
             for link_id, placed in list(self.book.open_orders.items()):
                 if not placed.is_entry:
                     self.cancel(link_id, "position_closed", moment)
@@ -270,26 +282,21 @@ class Clearing:
         slippage = slippage_bps(self.terms.luck_key, moment.candle_ms, EXIT_SLIPPAGE, self.terms.slippage_bps)
         return int(buy_fill(reference_ticks, self.terms.spread_bps, slippage))
 
-    def _new_stop(self, position: Position, trigger_ticks: int) -> Order:
+    def _new_attached(self, position: Position, kind: OrderType) -> Order:
         return Order(
             order_id=self.book.next_order_id(),
             link_id="",
             side=Side.BUY,
-            order_type=OrderType.STOP_MARKET,
+            order_type=kind,
             lots=position.size,
             filled_lots=0,
             status=OrderStatus.UNTRIGGERED,
-            trigger_ticks=trigger_ticks,
             reduce_only=True,
         )
 
-    def _drop_stop(self, position: Position, reason: str, moment: Moment) -> None:
-        self.book.position = with_stop(position, None)
-        self._retire_stop(position.stop, reason, moment)
-
-    def _retire_stop(self, stop: Order | None, reason: str, moment: Moment) -> None:
-        if stop is not None:
-            self._tell(replace(stop, status=OrderStatus.CANCELLED, reason=reason), moment)
+    def _retire(self, attached: tuple[Order, ...], reason: str, moment: Moment) -> None:
+        for order in attached:
+            self._tell(replace(order, status=OrderStatus.CANCELLED, reason=reason), moment)
 
     def _update(self, order: Order, moment: Moment) -> None:
         """Replace an order of ours by its new self; a final one leaves the open orders."""

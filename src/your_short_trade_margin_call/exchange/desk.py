@@ -7,17 +7,24 @@ from typing import NamedTuple
 
 from your_short_trade_margin_call.domain.messages import Order, OrderRequest
 from your_short_trade_margin_call.domain.words import OrderStatus, OrderType, Purpose, Side
-from your_short_trade_margin_call.exchange.admission import admit, admit_changed, check_stop_side, wanted_leverage
-from your_short_trade_margin_call.exchange.book import PlacedOrder, Quote
+from your_short_trade_margin_call.exchange.admission import (
+    admit,
+    admit_changed,
+    check_attached,
+    check_stop_side,
+    check_take_profit_side,
+    wanted_leverage,
+)
+from your_short_trade_margin_call.exchange.book import TRIGGERED, PlacedOrder, Quote, Triggers
 from your_short_trade_margin_call.exchange.clearing import Clearing
 from your_short_trade_margin_call.exchange.positions import reserved_usdt, with_extra_margin
 from your_short_trade_margin_call.exchange.refusals import RefusalCode, refusal
 from your_short_trade_margin_call.rules.candle_path import reaches_target
-from your_short_trade_margin_call.rules.terms import NO_PRICE
+from your_short_trade_margin_call.rules.terms import NO_PRICE, Terms
 
 
 class Arrival(NamedTuple):
-    """What an order may do when it arrives. By default it fills as it can, and a limit rests."""
+    """What an order may do when it arrives, and brings. By default it fills as it can, a limit rests, nothing comes."""
 
     worst_ticks: int | None = None
     """A market order that would fill beyond this price is cancelled instead ("no_liquidity")."""
@@ -25,9 +32,12 @@ class Arrival(NamedTuple):
     """What does not fill at once is cancelled ("no_liquidity")."""
     post_only: bool = False
     """What would fill at once is cancelled ("post_only")."""
+    take_profit_ticks: int | None = None
+    """The take profit that travels inside an entry, beside the stop of the request."""
 
 
 FREELY = Arrival()
+UNCHANGED = Triggers()
 
 
 def place_order(
@@ -44,13 +54,15 @@ def place_order(
     Raises:
         OrderRefusedError: it does not exist.
     """
-    admit(request, clearing.book, clearing.available_usdt(), clearing.contract, clearing.terms, quote)
+    take_profit = arrival.take_profit_ticks
+    admit(request, clearing.book, clearing.available_usdt(), clearing.contract, clearing.terms, quote, take_profit)
     order = _new_order(request, clearing.book.next_order_id())
     if late_reject:
         clearing.reject(order, quote.moment)
         return order.order_id
     leverage = wanted_leverage(request, clearing.terms)
-    clearing.accept(PlacedOrder(order, request_number, leverage, request.attached_stop_ticks), quote.moment)
+    placed = PlacedOrder(order, request_number, leverage, request.attached_stop_ticks, take_profit)
+    clearing.accept(placed, quote.moment)
     _arrive(clearing, order, arrival, quote)
     return order.order_id
 
@@ -63,8 +75,9 @@ def amend_order(
     lots: int | None,
     price_ticks: int | None,
     trigger_ticks: int | None,
+    attached: Triggers = UNCHANGED,
 ) -> None:
-    """Change an open order: its quantity (the new total), its price, its trigger; None leaves a part as it is.
+    """Change an open order: quantity (the new total), price, trigger, what is attached; None leaves a part as it is.
 
     Raises:
         OrderRefusedError: `no_order` when it is not open, else as for a new order; it stands as it was.
@@ -79,10 +92,11 @@ def amend_order(
         price_ticks=old.price_ticks if price_ticks is None or old.price_ticks is None else price_ticks,
         trigger_ticks=old.trigger_ticks if trigger_ticks is None or old.trigger_ticks is None else trigger_ticks,
     )
-    changed = replace(placed, order=order)
+    changed = _with_triggers(replace(placed, order=order), attached)
     others = {key: value for key, value in clearing.book.open_orders.items() if key != link_id}
+    request = _as_request(changed)
     admit_changed(
-        _as_request(changed),
+        request,
         order.filled_lots,
         replace(clearing.book, open_orders=others),
         clearing.available_usdt() + reserved_usdt(clearing.contract, clearing.terms, placed),
@@ -90,6 +104,8 @@ def amend_order(
         clearing.terms,
         quote,
     )
+    if attached != UNCHANGED:
+        _check_triggers(changed, request, clearing.terms, quote)
     clearing.amend(changed, quote.moment)
     if _takes_liquidity(order, quote):
         clearing.fill_at_quote(link_id, quote)
@@ -117,24 +133,49 @@ def add_margin(clearing: Clearing, usdt: float, quote: Quote) -> None:
     clearing.book.position = changed
 
 
-def amend_stop(clearing: Clearing, trigger_ticks: int, quote: Quote) -> None:
-    """Attach or move the position's stop; a trigger of 0, or one no price reaches, removes it.
+def amend_attached(clearing: Clearing, triggers: Triggers, quote: Quote) -> None:
+    """Attach, move or remove the position's stop and take profit: both, or neither if one is refused.
 
     Raises:
-        OrderRefusedError: `no_position` or `stop_wrong_side`.
+        OrderRefusedError: `no_position`, `stop_wrong_side` or `take_profit_wrong_side`.
     """
     position = clearing.book.position
     if position is None:
         raise refusal(RefusalCode.NO_POSITION, "There is no position to protect.")
-    if not 0 < trigger_ticks < NO_PRICE:
-        clearing.move_stop(None, quote.moment)
-        return
-    check_stop_side(trigger_ticks, position.entry_ticks, quote.mark_ticks)
-    clearing.move_stop(trigger_ticks, quote.moment)
+    stop, take_profit = _reachable(triggers.stop), _reachable(triggers.take_profit)
+    if stop is not None:
+        check_stop_side(stop, position.entry_ticks, quote.mark_ticks)
+    if take_profit is not None:
+        check_take_profit_side(take_profit, quote.mid_ticks)
+    if triggers.stop is not None:
+        clearing.move_attached(OrderType.STOP_MARKET, stop, quote.moment)
+    if triggers.take_profit is not None:
+        clearing.move_attached(OrderType.TAKE_PROFIT_MARKET, take_profit, quote.moment)
+
+
+def _reachable(trigger_ticks: int | None) -> int | None:
+    """A trigger that a price can reach; None for any other."""
+    return trigger_ticks if trigger_ticks is not None and 0 < trigger_ticks < NO_PRICE else None
+
+
+def _with_triggers(placed: PlacedOrder, attached: Triggers) -> PlacedOrder:
+    stop, take_profit = placed.attached_stop_ticks, placed.attached_take_profit_ticks
+    return replace(
+        placed,
+        attached_stop_ticks=stop if attached.stop is None else _reachable(attached.stop),
+        attached_take_profit_ticks=take_profit if attached.take_profit is None else _reachable(attached.take_profit),
+    )
+
+
+def _check_triggers(changed: PlacedOrder, request: OrderRequest, terms: Terms, quote: Quote) -> None:
+    """What is attached to an order that waits must suit it as it would a new one; exits take nothing along."""
+    if not changed.is_entry:
+        raise refusal(RefusalCode.BAD_REQUEST, "A stop or a take profit travels inside an entry only.")
+    check_attached(request, Triggers(changed.attached_stop_ticks, changed.attached_take_profit_ticks), terms, quote)
 
 
 def _new_order(request: OrderRequest, order_id: str) -> Order:
-    is_stop = request.order_type is OrderType.STOP_MARKET
+    is_triggered = request.order_type in TRIGGERED
     return Order(
         order_id=order_id,
         link_id=request.link_id,
@@ -142,9 +183,9 @@ def _new_order(request: OrderRequest, order_id: str) -> Order:
         order_type=request.order_type,
         lots=request.lots,
         filled_lots=0,
-        status=OrderStatus.UNTRIGGERED if is_stop else OrderStatus.NEW,
+        status=OrderStatus.UNTRIGGERED if is_triggered else OrderStatus.NEW,
         price_ticks=request.price_ticks if request.order_type is OrderType.LIMIT else None,
-        trigger_ticks=request.trigger_ticks if is_stop else None,
+        trigger_ticks=request.trigger_ticks if is_triggered else None,
         reduce_only=request.reduce_only,
     )
 

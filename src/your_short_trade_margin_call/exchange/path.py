@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from your_short_trade_margin_call.domain.messages import Order
-from your_short_trade_margin_call.domain.words import Side
+from your_short_trade_margin_call.domain.words import OrderType, Side
 from your_short_trade_margin_call.exchange.book import Book, Moment, PlacedOrder, Quote, limit_price, trigger_price
 from your_short_trade_margin_call.exchange.clearing import Clearing
 from your_short_trade_margin_call.rules.candle_path import (
@@ -68,7 +68,7 @@ def _step(clearing: Clearing, path: Path) -> bool:
     Each step uses up an order or the position, so the walk ends.
     """
     book = clearing.book
-    stop, target, entry = _nearest_stop(book), book.best_limit(Side.BUY), book.best_limit(Side.SELL)
+    stop, target, entry = _nearest_stop(book), _nearest_target(book), book.best_limit(Side.SELL)
     event = _position_event(clearing, path, stop, target)
     if entry is not None and _reaches_entry(clearing, path, entry) and not _is_adverse_before(event, book, stop, entry):
         clearing.fill_resting(entry.order.link_id, path.moment)
@@ -78,24 +78,28 @@ def _step(clearing: Clearing, path: Path) -> bool:
         clearing.liquidate(path.moment)
     elif event == STOPPED and stop is not None:
         clearing.fire_stop(stop, path.open, path.moment)
+    elif target is not None and target.order_type is OrderType.TAKE_PROFIT_MARKET:
+        clearing.fire_take_profit(target, max(path.open, path.high), path.moment)
     elif target is not None:
-        clearing.fill_resting(target.order.link_id, path.moment)
+        clearing.fill_resting(target.link_id, path.moment)
     return True
 
 
-def _position_event(clearing: Clearing, path: Path, stop: Order | None, target: PlacedOrder | None) -> int:
+def _position_event(clearing: Clearing, path: Path, stop: Order | None, target: Order | None) -> int:
+    """What becomes of the position. A take profit is triggered by a touch, and sees the opening as a stop does."""
     position = clearing.book.position
     if position is None:
         return NOTHING
+    is_triggered = target is not None and target.order_type is OrderType.TAKE_PROFIT_MARKET
     return int(
         candle_event(
             path.mark_open,
             path.mark_high,
-            path.low,
+            min(path.open, path.low) if is_triggered else path.low,
             position.liquidation_ticks,
             NO_PRICE if stop is None else trigger_price(stop),
-            NO_PRICE_TARGET if target is None else limit_price(target.order),
-            clearing.terms.fill_on_touch,
+            NO_PRICE_TARGET if target is None else _level(target),
+            clearing.terms.fill_on_touch or is_triggered,
             path.minute_high,
             path.minute_low,
         )
@@ -107,8 +111,19 @@ def _nearest_stop(book: Book) -> Order | None:
     if book.position is None:
         return None
     liquidation = book.position.liquidation_ticks
-    in_time = [stop for stop in book.stops() if trigger_price(stop) < liquidation]
+    in_time = [stop for stop in book.triggered_by(OrderType.STOP_MARKET) if trigger_price(stop) < liquidation]
     return min(in_time, key=trigger_price, default=None)
+
+
+def _nearest_target(book: Book) -> Order | None:
+    """What the falling price meets first: a take profit or a resting buy, on a tie what a touch is enough for."""
+    limit = book.best_limit(Side.BUY)
+    targets = [*book.triggered_by(OrderType.TAKE_PROFIT_MARKET), *([] if limit is None else [limit.order])]
+    return max(targets, key=_level, default=None)
+
+
+def _level(target: Order) -> int:
+    return trigger_price(target) if target.order_type is OrderType.TAKE_PROFIT_MARKET else limit_price(target)
 
 
 def _reaches_entry(clearing: Clearing, path: Path, entry: PlacedOrder) -> bool:

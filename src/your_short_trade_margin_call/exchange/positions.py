@@ -6,6 +6,7 @@ import math
 from dataclasses import replace
 
 from your_short_trade_margin_call.domain.messages import Order, PositionView
+from your_short_trade_margin_call.domain.words import OrderType
 from your_short_trade_margin_call.exchange.book import PlacedOrder, Position, limit_price
 from your_short_trade_margin_call.rules.margin import order_cost
 from your_short_trade_margin_call.rules.position import average_entry, guards_of, position_margin
@@ -44,9 +45,9 @@ def with_extra_margin(contract: Contract, terms: Terms, position: Position, chan
     return _guarded(contract, terms, replace(position, extra_margin_usdt=extra))
 
 
-def with_stop(position: Position, stop: Order | None) -> Position:
-    """The short with another attached stop, or with none."""
-    return replace(position, stop=stop)
+def with_attached(position: Position, kind: OrderType, order: Order | None) -> Position:
+    """The short with another attached order of a kind (stop or take profit), or with none."""
+    return replace(position, stop=order) if kind is OrderType.STOP_MARKET else replace(position, take_profit=order)
 
 
 def view_of(position: Position | None) -> PositionView | None:
@@ -83,7 +84,7 @@ def reserved_usdt(contract: Contract, terms: Terms, placed: PlacedOrder) -> floa
 
 
 def _guarded(contract: Contract, terms: Terms, position: Position) -> Position:
-    """`position` with its liquidation price solved again, its stop covering all of it."""
+    """`position` with its liquidation price solved again, what is attached to it covering all of it."""
     guards = guards_of(
         contract,
         terms,
@@ -93,5 +94,7 @@ def _guarded(contract: Contract, terms: Terms, position: Position) -> Position:
         position.extra_margin_usdt,
         math.nan,
     )
-    stop = None if position.stop is None else replace(position.stop, lots=position.size)
-    return replace(position, liquidation_ticks=int(guards.liquidation), stop=stop)
+    stop, take_profit = (
+        None if order is None else replace(order, lots=position.size) for order in (position.stop, position.take_profit)
+    )
+    return replace(position, liquidation_ticks=int(guards.liquidation), stop=stop, take_profit=take_profit)

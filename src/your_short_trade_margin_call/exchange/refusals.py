@@ -24,6 +24,7 @@ class RefusalCode(StrEnum):
     LEVERAGE = "leverage"
     INSUFFICIENT_BALANCE = "insufficient_balance"
     STOP_WRONG_SIDE = "stop_wrong_side"
+    TAKE_PROFIT_WRONG_SIDE = "take_profit_wrong_side"
     NO_ORDER = "no_order"
     MARGIN_REDUCTION = "margin_reduction"
     WOULD_LIQUIDATE = "would_liquidate"

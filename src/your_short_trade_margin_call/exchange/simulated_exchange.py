@@ -21,21 +21,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from your_short_trade_margin_call.domain.errors import ArtefactError, BrokenInvariantError
-from your_short_trade_margin_call.domain.messages import (
-    AccountView,
-    Event,
-    Order,
-    OrderRequest,
-)
+from your_short_trade_margin_call.domain.messages import AccountView, Event, Order, OrderRequest
 from your_short_trade_margin_call.domain.spans import CANDLE_MS
-from your_short_trade_margin_call.exchange.book import Book, Moment, Quote
+from your_short_trade_margin_call.exchange.book import Book, Moment, Quote, Triggers
 from your_short_trade_margin_call.exchange.clearing import Clearing
 from your_short_trade_margin_call.exchange.desk import (
     FREELY,
+    UNCHANGED,
     Arrival,
     add_margin,
+    amend_attached,
     amend_order,
-    amend_stop,
     place_order,
 )
 from your_short_trade_margin_call.exchange.faults import Fault, FaultPlan
@@ -105,6 +101,7 @@ class SimulatedExchange(Windows):
         lots: int | None = None,
         price_ticks: int | None = None,
         trigger_ticks: int | None = None,
+        attached: Triggers = UNCHANGED,
     ) -> None:
         """Change what is given of an open order; `lots` is its new total. It may fill at once, as a new one.
 
@@ -112,7 +109,7 @@ class SimulatedExchange(Windows):
             OrderRefusedError: `no_order`, or as for `place`: the order stands as it was.
             OutcomeUnknownError: it may have changed (by fault).
         """
-        self._write(lambda _number, _fault: self._amend_order(link_id, lots, price_ticks, trigger_ticks))
+        self._write(lambda _number, _fault: self._amend_order(link_id, lots, price_ticks, trigger_ticks, attached))
 
     def add_margin(self, usdt: float) -> None:
         """Add margin to the open position, or (negative) take back what was added.
@@ -130,7 +127,16 @@ class SimulatedExchange(Windows):
             OrderRefusedError: `no_position`, or `stop_wrong_side`: the stop stands where it was.
             OutcomeUnknownError: it may have moved (by fault).
         """
-        self._write(lambda _number, _fault: self._amend_stop(trigger_ticks))
+        self.amend_attached(Triggers(stop=trigger_ticks))
+
+    def amend_attached(self, triggers: Triggers) -> None:
+        """Attach, move or remove stop and take profit of the open position in one request. Idempotent.
+
+        Raises:
+            OrderRefusedError: `no_position`, `stop_wrong_side` or `take_profit_wrong_side`: both stand where they were.
+            OutcomeUnknownError: they may have moved (by fault).
+        """
+        self._write(lambda _number, _fault: self._amend_attached(triggers))
 
     def cancel(self, link_id: str) -> None:
         """Cancel an order; one that is gone already, or never was, is no error.
@@ -360,17 +366,19 @@ class SimulatedExchange(Windows):
         late_reject = fault is Fault.LATE_REJECT
         return place_order(self._clearing, request, quote, number, late_reject=late_reject, arrival=arrival)
 
-    def _amend_order(self, link_id: str, lots: int | None, price: int | None, trigger: int | None) -> str:
-        quote = self._current_quote()
-        amend_order(self._clearing, link_id, quote, lots=lots, price_ticks=price, trigger_ticks=trigger)
+    def _amend_order(
+        self, link_id: str, lots: int | None, price: int | None, trigger: int | None, attached: Triggers
+    ) -> str:
+        change = {"lots": lots, "price_ticks": price, "trigger_ticks": trigger}
+        amend_order(self._clearing, link_id, self._current_quote(), **change, attached=attached)
         return ""
 
     def _add_margin(self, usdt: float) -> str:
         add_margin(self._clearing, usdt, self._current_quote())
         return ""
 
-    def _amend_stop(self, trigger_ticks: int) -> str:
-        amend_stop(self._clearing, trigger_ticks, self._current_quote())
+    def _amend_attached(self, triggers: Triggers) -> str:
+        amend_attached(self._clearing, triggers, self._current_quote())
         return ""
 
     def _cancel(self, link_id: str) -> str:

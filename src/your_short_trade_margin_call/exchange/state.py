@@ -155,7 +155,8 @@ def _execution(row: dict[str, Any]) -> Execution:
 def _position(row: dict[str, Any] | None) -> Position | None:
     if row is None:
         return None
-    return Position(**{**row, "stop": _order(row["stop"]) if row["stop"] else None})
+    attached = {name: _order(row[name]) if row.get(name) else None for name in ("stop", "take_profit")}
+    return Position(**{**row, **attached})
 
 
 def _dump_quote(quote: Quote | None) -> list[float] | None:

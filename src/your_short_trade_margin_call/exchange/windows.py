@@ -44,6 +44,12 @@ class Windows:
         return view_of(self._book.position)
 
     @property
+    def take_profit_ticks(self) -> int | None:
+        """The trigger of the take profit attached to the open position."""
+        position = self._book.position
+        return None if position is None or position.take_profit is None else position.take_profit.trigger_ticks
+
+    @property
     def funding_settled_ms(self) -> int:
         """The latest settlement so far, whether or not a position was open; 0 before the first."""
         return self._funding_settled_ms

@@ -154,6 +154,9 @@ class AccountRequests:
         if request.order_type is OrderType.STOP_MARKET and request.trigger_ticks is not None:
             trigger = grid.price_text(request.trigger_ticks)
             body |= {"triggerPrice": trigger, "triggerDirection": 1, "triggerBy": "MarkPrice"}
+        if request.order_type is OrderType.TAKE_PROFIT_MARKET and request.trigger_ticks is not None:
+            trigger = grid.price_text(request.trigger_ticks)
+            body |= {"triggerPrice": trigger, "triggerDirection": 2, "triggerBy": "LastPrice"}
         if request.attached_stop_ticks is not None:
             stop = grid.price_text(request.attached_stop_ticks)
             body |= {"stopLoss": stop, "slTriggerBy": "MarkPrice", "tpslMode": "Full"}
