@@ -79,7 +79,10 @@ def test_the_stop_of_the_position() -> None:
 @pytest.mark.parametrize(
     "body",
     [
-        {"takeProfit": "900.00"},
+        {"takeProfit": "1000.00"},
+        {"takeProfit": "900.00", "tpslMode": "Partial", "tpSize": "0.50", "slSize": "0.50"},
+        {"takeProfit": "900.00", "tpOrderType": "Limit"},
+        {"takeProfit": "900.00", "tpTriggerBy": "Nobody"},
         {"trailingStop": "5.00"},
         {"positionIdx": 1, "stopLoss": "1100.00"},
         {"positionIdx": None, "stopLoss": "1100.00"},

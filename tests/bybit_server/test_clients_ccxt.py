@@ -144,6 +144,52 @@ def test_a_short_is_opened_guarded_and_closed() -> None:
     with_ccxt(Trader(), talk)
 
 
+def test_a_short_brings_its_take_profit_and_its_stop() -> None:
+    async def talk(exchange: Any, client: Client) -> None:
+        ask = exchange.create_order_with_take_profit_and_stop_loss
+        await ask(PAIR, "market", "sell", 1.0, None, 980.0, 1050.0, {"clientOrderId": "entry"})
+        (position,) = await exchange.fetch_positions([PAIR])
+        assert (position["takeProfitPrice"], position["stopLossPrice"]) == (980.0, 1050.0)
+        both = await exchange.fetch_open_orders(PAIR, params={"trigger": True})
+        assert {(row["triggerPrice"], row["side"], row["reduceOnly"], row["amount"]) for row in both} == {
+            *((980.0, "buy", True, 1.0), (1050.0, "buy", True, 1.0)),
+        }
+        assert {row["takeProfitPrice"] for row in both} == {980.0, None}
+        for wrong in ({"triggerPrice": 1000.0}, {"triggerPrice": 980.0, "price": 979.0}):
+            with pytest.raises(ccxt.BadRequest, match="10001"):
+                await exchange.create_order(PAIR, "market", "sell", 0.1, None, {"takeProfit": wrong})
+        client.server.world.step()
+        assert await exchange.fetch_positions() == []
+        assert await exchange.fetch_open_orders(PAIR, params={"trigger": True}) == []
+        trades = await exchange.fetch_my_trades(PAIR)
+        assert [(row["side"], row["price"]) for row in trades] == [("sell", 1000.0), ("buy", 980.0)]
+
+    with_ccxt(Trader((1000.0, 1001.0, 979.0, 985.0)), talk)
+
+
+def test_take_profits_are_set_changed_and_placed_alone() -> None:
+    async def talk(exchange: Any, client: Client) -> None:
+        resting = await exchange.create_order(PAIR, "limit", "sell", 0.1, 1010.0, {"takeProfit": {"triggerPrice": 990}})
+        await exchange.edit_order(resting["id"], PAIR, "limit", "sell", 0.1, 1010.0, {"takeProfit": "985"})
+        (row,) = await exchange.fetch_open_orders(PAIR)
+        assert row["takeProfitPrice"] == 985.0
+        await exchange.cancel_order(resting["id"], PAIR)
+
+        await exchange.create_order(PAIR, "market", "sell", 1.0)
+        both = {"takeProfitPrice": 980.0, "stopLossPrice": 1050.0, "positionIdx": 0}
+        await exchange.create_order(PAIR, "market", "buy", None, None, both)  # the position's: trading-stop
+        (position,) = await exchange.fetch_positions([PAIR])
+        assert (position["takeProfitPrice"], position["stopLossPrice"]) == (980.0, 1050.0)
+        alone = await exchange.create_order(PAIR, "market", "buy", 0.4, None, {"takeProfitPrice": 990.0})
+        found = await exchange.fetch_order(alone["id"], PAIR, {"acknowledged": True})
+        assert (found["triggerPrice"], found["amount"], found["reduceOnly"]) == (990.0, 0.4, True)
+        client.server.world.step()
+        trades = await exchange.fetch_my_trades(PAIR)
+        assert [(row["price"], row["amount"]) for row in trades[1:]] == [(990.0, 0.4), (980.0, 0.6)]
+
+    with_ccxt(Trader((1000.0, 1001.0, 979.0, 985.0)), talk)
+
+
 def test_what_was_traded_is_found_again() -> None:
     async def talk(exchange: Any, client: Client) -> None:
         await exchange.create_order(PAIR, "market", "sell", 1.0, None, {"clientOrderId": "entry"})

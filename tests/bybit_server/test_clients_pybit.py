@@ -159,6 +159,34 @@ def test_a_short_from_its_entry_to_the_books(server: ServerThread, session: Any)
     assert wallet["walletBalance"] == log[0]["cashBalance"] == "1009.0045"
 
 
+def test_a_take_profit_is_set_moved_removed_and_fires(server: ServerThread, session: Any) -> None:
+    ready(session)
+    short(session, takeProfit="950.00", tpTriggerBy="MarkPrice", stopLoss="1100.00", tpslMode="Full")
+    mode: dict[str, Any] = {"tpslMode": "Full", "positionIdx": 0}
+    session.set_trading_stop(**LINEAR, **mode, takeProfit="0")
+    assert one(session.get_positions(**LINEAR))["takeProfit"] == "0.00"
+    session.set_trading_stop(**LINEAR, **mode, takeProfit="940.00")
+    session.set_trading_stop(**LINEAR, **mode, takeProfit="990.00", stopLoss="1090.00", tpTriggerBy="LastPrice")
+    with pytest.raises(exceptions.InvalidRequestError, match="34040"):
+        session.set_trading_stop(**LINEAR, **mode, takeProfit="990.00")
+    for wrong in ({"takeProfit": "1000.00"}, {"takeProfit": "980.00", "tpslMode": "Partial", "tpSize": "0.50"}):
+        with pytest.raises(exceptions.InvalidRequestError, match="10001"):
+            session.set_trading_stop(**LINEAR, **{**mode, **wrong})
+    position = one(session.get_positions(**LINEAR))
+    assert (position["takeProfit"], position["stopLoss"]) == ("990.00", "1090.00")
+    guards = {row["stopOrderType"]: row for row in rows(session.get_open_orders(**LINEAR, orderFilter="StopOrder"))}
+    assert guards["TakeProfit"]["triggerBy"] == "LastPrice"
+    server.step()
+    assert one(session.get_positions(**LINEAR))["size"] == "0"
+    done = rows(session.get_executions(**LINEAR, execType="Trade"))[0]
+    assert (done["execPrice"], done["stopOrderType"], done["createType"]) == (
+        *("990.00", "TakeProfit"),
+        "CreateByTakeProfit",
+    )
+    history = {row["orderId"]: row["orderStatus"] for row in rows(session.get_order_history(**LINEAR))}
+    assert [history[guards[kind]["orderId"]] for kind in ("TakeProfit", "StopLoss")] == ["Filled", "Cancelled"]
+
+
 def test_orders_are_changed_and_cancelled(session: Any) -> None:
     ready(session)
     short(session)

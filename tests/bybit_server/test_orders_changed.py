@@ -49,7 +49,8 @@ def test_the_attached_stop_can_be_amended_and_cancelled_as_an_order() -> None:
         ({"orderLinkId": "target", "qty": "0.00"}, 110064, "filled"),
         ({"orderLinkId": "target", "qty": "0.105"}, 10001, "Qty invalid"),
         ({"orderLinkId": "target", "price": "900.01"}, 10001, "tickSize"),
-        ({"orderLinkId": "target", "stopLoss": "1200.00"}, 10001, "trading-stop"),
+        ({"orderLinkId": "target", "stopLoss": "1200.00"}, 10001, "reduce-only"),
+        ({"orderLinkId": "target", "takeProfit": "900.00"}, 10001, "reduce-only"),
     ],
 )
 def test_refused_amendments(body: dict[str, Any], code: int, text: str) -> None:

@@ -14,10 +14,10 @@ from uuid import NAMESPACE_OID, uuid5
 from your_short_trade_margin_call.adapters.bybit_server.order_rows import stream_execution_row, stream_order_row
 from your_short_trade_margin_call.adapters.bybit_server.orders import OrderRecord, OrderRegistry
 from your_short_trade_margin_call.adapters.bybit_server.pair import exact_price, value_usdt
-from your_short_trade_margin_call.adapters.bybit_server.pair_account import PairAccount
+from your_short_trade_margin_call.adapters.bybit_server.pair_account import Attached, PairAccount
 from your_short_trade_margin_call.adapters.bybit_server.statement import Booked, Statement
 from your_short_trade_margin_call.domain.messages import Event, Executed, Execution, Order, OrderChanged
-from your_short_trade_margin_call.domain.words import ExecutionKind, OrderStatus, Side
+from your_short_trade_margin_call.domain.words import ExecutionKind, OrderStatus, OrderType, Side
 
 Telling = tuple[str, dict[str, Any]]
 """A topic and one row for it."""
@@ -109,6 +109,9 @@ class Bookkeeper:
         record.lots = max(order.lots, record.filled_lots)
         record.price_ticks = record.price_ticks if order.price_ticks is None else order.price_ticks
         record.trigger_ticks = order.trigger_ticks or record.trigger_ticks
+        if order.filled_lots:
+            own.stop.trigger_by = record.stop_loss.by or own.stop.trigger_by
+            own.take_profit.trigger_by = record.take_profit.by or own.take_profit.trigger_by
         self._set_status(record, order)
         return [_order_row(own, record)]
 
@@ -124,19 +127,21 @@ class Bookkeeper:
             self._orders.close(record)
 
     def _attached(self, own: PairAccount, order: Order) -> OrderRecord | None:
-        """The record of the position's own stop, made when it first appears."""
-        if own.stop is None or own.stop_id != order.order_id:
+        """The record of the position's own stop or take profit, made when it first appears."""
+        attached = own.stop if order.order_type is OrderType.STOP_MARKET else own.take_profit
+        record = attached.order
+        if record is None or attached.sim_id != order.order_id:
             if order.status.is_final:
                 return None
-            own.stop, own.stop_id = self._new_stop(own, order), order.order_id
-            self._orders.add(own.stop)
-        record = own.stop
-        record.trigger_by = own.stop_trigger_by
+            record = self._new_attached(own, attached, order)
+            attached.order, attached.sim_id = record, order.order_id
+            self._orders.add(record)
+        record.trigger_by = attached.trigger_by
         if order.status.is_final:
-            own.stop, own.stop_id, own.stop_trigger_by = None, "", ""
+            attached.clear()
         return record
 
-    def _new_stop(self, own: PairAccount, order: Order) -> OrderRecord:
+    def _new_attached(self, own: PairAccount, attached: Attached, order: Order) -> OrderRecord:
         return OrderRecord(
             self._ids.next(),
             own.symbol,
@@ -145,10 +150,10 @@ class Bookkeeper:
             self._now_ms(),
             reduce_only=True,
             close_on_trigger=True,
-            create_type="CreateByStopLoss",
-            stop_order_type="StopLoss",
+            create_type=f"CreateBy{attached.kind}",
+            stop_order_type=attached.kind,
             trigger_ticks=order.trigger_ticks or 0,
-            trigger_direction=1,
+            trigger_direction=attached.trigger_direction,
             last_price=exact_price(own.pair, own.pair.last_ticks),
         )
 
@@ -175,8 +180,9 @@ class Bookkeeper:
             return None
         if done.link_id:
             return self._orders.by_sim(own.symbol, done.link_id)
-        if done.from_stop and own.stop is not None:
-            return own.stop
+        attached = own.stop if done.from_stop else own.take_profit
+        if done.kind is ExecutionKind.TRADE and attached.order is not None:
+            return attached.order
         record = OrderRecord(
             self._ids.next(),
             own.symbol,

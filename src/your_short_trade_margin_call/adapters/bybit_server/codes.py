@@ -53,7 +53,7 @@ class RetCode(IntEnum):
     LEVERAGE_OF_ORDER = 110086
     RISK_LIMIT = 110090
     TRIGGER_TOO_LOW = 110092
-    STOP_WRONG_SIDE = 110093
+    TRIGGER_TOO_HIGH = 110093
     BELOW_NOTIONAL = 110094
     NO_PRICE = 110118
     NOT_FOR_UNIFIED = 100028
@@ -99,7 +99,11 @@ OF_REFUSAL: Mapping[RefusalCode, tuple[RetCode, str]] = {
     RefusalCode.RISK_LIMIT: (RetCode.RISK_LIMIT, "risk limit exceeded: the position would be too large"),
     RefusalCode.LEVERAGE: (RetCode.LEVERAGE_OF_ORDER, "the leverage is higher than the risk limit allows"),
     RefusalCode.INSUFFICIENT_BALANCE: (RetCode.NO_BALANCE, "ab not enough for new order"),
-    RefusalCode.STOP_WRONG_SIDE: (RetCode.STOP_WRONG_SIDE, "StopLoss set for Sell position should greater base_price"),
+    RefusalCode.STOP_WRONG_SIDE: (RetCode.TRIGGER_TOO_HIGH, "StopLoss set for Sell position should greater base_price"),
+    RefusalCode.TAKE_PROFIT_WRONG_SIDE: (
+        RetCode.PARAMETER,
+        "TakeProfit set for Sell position should be lower than base_price",
+    ),
     RefusalCode.NO_ORDER: (RetCode.ORDER_GONE, "order not exists or too late to replace"),
     RefusalCode.MARGIN_REDUCTION: (RetCode.MARGIN_REDUCTION, "cannot reduce margin by more than was added"),
     RefusalCode.WOULD_LIQUIDATE: (RetCode.WOULD_LIQUIDATE, "the position would be liquidated at once"),

@@ -13,15 +13,22 @@ from your_short_trade_margin_call.adapters.bybit_server.codes import (
     api_error,
     bad_parameter,
 )
-from your_short_trade_margin_call.adapters.bybit_server.order_form import OrderForm, read_form, read_lots, read_price
+from your_short_trade_margin_call.adapters.bybit_server.order_form import (
+    OrderForm,
+    read_attached,
+    read_form,
+    read_lots,
+    read_price,
+)
 from your_short_trade_margin_call.adapters.bybit_server.order_rows import COIN
-from your_short_trade_margin_call.adapters.bybit_server.orders import OrderRecord
-from your_short_trade_margin_call.adapters.bybit_server.pair import Pair, exact_price, is_nothing
+from your_short_trade_margin_call.adapters.bybit_server.orders import TAKE_PROFIT, OrderRecord, PriceTrigger
+from your_short_trade_margin_call.adapters.bybit_server.pair import Pair, exact_price
 from your_short_trade_margin_call.adapters.bybit_server.pair_account import PairAccount
 from your_short_trade_margin_call.adapters.bybit_server.request_fields import Fields
 from your_short_trade_margin_call.domain.errors import OrderRefusedError, OutcomeUnknownError
 from your_short_trade_margin_call.domain.messages import OrderRequest
 from your_short_trade_margin_call.domain.words import OrderType, Purpose, Side
+from your_short_trade_margin_call.exchange.book import Triggers
 from your_short_trade_margin_call.exchange.desk import Arrival
 from your_short_trade_margin_call.exchange.refusals import RefusalCode
 
@@ -32,6 +39,16 @@ Body = Mapping[str, Any]
 Answer = dict[str, Any]
 
 MOST_ACTIVE, MOST_CONDITIONAL = 500, 10
+_OF_CONDITIONAL = {
+    RefusalCode.STOP_WRONG_SIDE: (
+        RetCode.TRIGGER_TOO_LOW,
+        "expect Rising, but trigger_price is not above the current price",
+    ),
+    RefusalCode.TAKE_PROFIT_WRONG_SIDE: (
+        RetCode.TRIGGER_TOO_HIGH,
+        "expect Falling, but trigger_price is not below the current price",
+    ),
+}
 PRICE_BAND = "0.05"
 """How far from the mark a market order may fill where the instrument does not say."""
 ORDER_FILTERS: dict[str, Callable[[OrderRecord], bool]] = {
@@ -58,15 +75,15 @@ def create(account: TradingAccount, body: Body) -> Answer:
     _check_room(account, own, form)
     record = _record(account, own, form)
     account.script_next_write(own, is_entry=not form.reduce_only, is_market=form.order_type is OrderType.MARKET)
-    carry_out(lambda: own.sim.place(_request(account, own, form, record), _arrival(own.pair, form)), _of_stops(form))
+    arrival, codes = _arrival(own.pair, form), _of_triggers(is_conditional=form.trigger_ticks > 0)
+    carry_out(lambda: own.sim.place(_request(account, own, form, record), arrival), codes)
     account.orders.add(record)
-    own.stop_trigger_by = form.stop_loss_by or own.stop_trigger_by
     account.flush(own, touched=True)
     return ids_of(record)
 
 
 def amend(account: TradingAccount, body: Body) -> Answer:
-    """Change quantity (the new total), price or trigger of an open order.
+    """Change quantity (the new total), price or trigger of an open order, and what an entry brings along.
 
     Raises:
         ApiError: the order stands as it was.
@@ -76,15 +93,17 @@ def amend(account: TradingAccount, body: Body) -> Answer:
     lots = read_lots(fields.text("qty"), own.pair) if fields.text("qty") else None
     price = _clamped(own.pair, record.side, read_price(fields, "price", own.pair)) or None
     trigger = read_price(fields, "triggerPrice", own.pair) or None
-    for name in ("takeProfit", "stopLoss"):
-        if not is_nothing(fields.text(name)):
-            bad_parameter(f"{name} cannot be changed with an order on this server: use trading-stop")
+    now = (record.stop_loss, record.take_profit)
+    stop_loss, take_profit = read_attached(fields, own.pair, now, reduce_only=record.reduce_only)
     if lots is not None and lots <= record.filled_lots:
         raise ApiError(RetCode.BELOW_FILLED, "The quantity must be greater than what is filled")
     if record.is_attached:
-        carry_out(lambda: own.sim.amend_stop(trigger or record.trigger_ticks))
+        carry_out(lambda: own.sim.amend_attached(_triggers(record, trigger or record.trigger_ticks)))
     else:
-        carry_out(lambda: own.sim.amend_order(record.sim_link, lots, price, trigger))
+        codes = _of_triggers(is_conditional=record.is_stop)
+        attached = triggers_of(stop_loss, take_profit)
+        carry_out(lambda: own.sim.amend_order(record.sim_link, lots, price, trigger, attached), codes)
+        record.stop_loss, record.take_profit = stop_loss or record.stop_loss, take_profit or record.take_profit
     account.flush(own, touched=True)
     return ids_of(record)
 
@@ -196,6 +215,11 @@ def ids_of(record: OrderRecord) -> Answer:
     return {"orderId": record.order_id, "orderLinkId": record.link_id}
 
 
+def triggers_of(stop_loss: PriceTrigger | None, take_profit: PriceTrigger | None) -> Triggers:
+    """What the simulated exchange is told of a stop and a take profit."""
+    return Triggers(*(None if trigger is None else trigger.ticks for trigger in (stop_loss, take_profit)))
+
+
 # ---- small parts ----------------------------------------------------------------------------------
 
 
@@ -218,10 +242,10 @@ def _record(account: TradingAccount, own: PairAccount, form: OrderForm) -> Order
         close_on_trigger=form.close_on_trigger,
         stop_order_type="Stop" if form.trigger_ticks else "",
         trigger_ticks=form.trigger_ticks,
-        trigger_direction=1 if form.trigger_ticks else 0,
+        trigger_direction=form.trigger_direction,
         trigger_by=form.trigger_by,
-        stop_loss_ticks=form.stop_loss_ticks,
-        sl_trigger_by=form.stop_loss_by,
+        stop_loss=form.stop_loss,
+        take_profit=form.take_profit,
         last_price=exact_price(own.pair, own.pair.last_ticks),
         updated_ms=account.now_ms(),
     )
@@ -237,7 +261,7 @@ def _request(account: TradingAccount, own: PairAccount, form: OrderForm, record:
         price_ticks=int(record.price_ticks) if form.order_type is OrderType.LIMIT else None,
         trigger_ticks=form.trigger_ticks or None,
         reduce_only=form.reduce_only,
-        attached_stop_ticks=form.stop_loss_ticks or None,
+        attached_stop_ticks=form.stop_loss.ticks or None,
         leverage=None if form.reduce_only else account.leverage_of(own.symbol),
     )
 
@@ -254,6 +278,7 @@ def _arrival(pair: Pair, form: OrderForm) -> Arrival:
         worst_ticks=_worst(pair, form.side) if form.order_type is OrderType.MARKET else None,
         immediate_only=form.order_type is OrderType.LIMIT and form.time_in_force in ("IOC", "FOK"),
         post_only=form.time_in_force == "PostOnly",
+        take_profit_ticks=form.take_profit.ticks or None,
     )
 
 
@@ -274,12 +299,14 @@ def _clamped(pair: Pair, side: Side, ticks: int) -> int:
     return max(ticks, math.ceil(lowest_sell))
 
 
-def _of_stops(form: OrderForm) -> Mapping[RefusalCode, tuple[RetCode, str]]:
-    """A stop on the wrong side has one code with an entry and another alone."""
-    if not form.trigger_ticks:
-        return {}
-    text = "expect Rising, but trigger_price is not above the current price"
-    return {RefusalCode.STOP_WRONG_SIDE: (RetCode.TRIGGER_TOO_LOW, text)}
+def _of_triggers(*, is_conditional: bool) -> Mapping[RefusalCode, tuple[RetCode, str]]:
+    """A trigger on the wrong side has one code with an entry and another alone."""
+    return _OF_CONDITIONAL if is_conditional else {}
+
+
+def _triggers(record: OrderRecord, ticks: int) -> Triggers:
+    """The stop or the take profit of a position, whichever this is, at another trigger; 0 removes it."""
+    return Triggers(take_profit=ticks) if record.stop_order_type == TAKE_PROFIT else Triggers(stop=ticks)
 
 
 def _check_room(account: TradingAccount, own: PairAccount, form: OrderForm) -> None:
@@ -301,6 +328,6 @@ def _open_order(account: TradingAccount, own: PairAccount, fields: Fields, other
 
 def _cancel(own: PairAccount, record: OrderRecord) -> None:
     if record.is_attached:
-        carry_out(lambda: own.sim.amend_stop(0))
+        carry_out(lambda: own.sim.amend_attached(_triggers(record, 0)))
     else:
         carry_out(lambda: own.sim.cancel(record.sim_link))

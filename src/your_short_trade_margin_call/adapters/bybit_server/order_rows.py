@@ -45,7 +45,7 @@ def order_row(record: OrderRecord, pair: Pair) -> Row:
         "smpType": "None",
         "smpGroup": 0,
         "smpOrderId": "",
-        "tpslMode": "Full" if record.stop_loss_ticks or record.is_attached else "",
+        "tpslMode": "Full" if record.stop_loss.ticks or record.take_profit.ticks or record.is_attached else "",
         "tpLimitPrice": "",
         "slLimitPrice": "",
         "placeType": "",
@@ -201,10 +201,10 @@ def _filled(record: OrderRecord, pair: Pair, leaves: int) -> Row:
 def _triggers(record: OrderRecord, pair: Pair) -> Row:
     return {
         "triggerPrice": _price(record.trigger_ticks, pair),
-        "takeProfit": _price(0, pair),
-        "stopLoss": _price(record.stop_loss_ticks, pair),
-        "tpTriggerBy": UNKNOWN,
-        "slTriggerBy": record.sl_trigger_by or UNKNOWN,
+        "takeProfit": _price(record.take_profit.ticks, pair),
+        "stopLoss": _price(record.stop_loss.ticks, pair),
+        "tpTriggerBy": record.take_profit.by or UNKNOWN,
+        "slTriggerBy": record.stop_loss.by or UNKNOWN,
         "triggerDirection": record.trigger_direction,
         "triggerBy": record.trigger_by or UNKNOWN,
     }

@@ -5,21 +5,36 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from your_short_trade_margin_call.domain.words import Side
 
 MOST_RECENT = 500
 """How many closed orders order/realtime still finds."""
 
+STOP_LOSS, TAKE_PROFIT = "StopLoss", "TakeProfit"
+"""What the exchange calls the two kinds of orders that are attached to a position."""
+
 OPEN_STATUSES = frozenset({"New", "PartiallyFilled", "Untriggered", "Triggered"})
+
+
+class PriceTrigger(NamedTuple):
+    """Where a stop or a take profit fires: a price in ticks, 0 for none, and which of the prices has to reach it."""
+
+    ticks: int = 0
+    by: str = ""
+
+
+NO_TRIGGER = PriceTrigger()
 
 
 @dataclass(slots=True)
 class OrderRecord:
     """One order in the exchange's words. Prices in ticks, 0 for none; quantities in lots.
 
-    `link_id` is what the trader gave ("" for none); `sim_link` is how the simulated exchange calls it ("" for a stop
-    attached to the position and for what the venue did itself). `number` counts the account's orders from 1.
+    `link_id` is what the trader gave ("" for none); `sim_link` is how the simulated exchange calls it ("" for what is
+    attached to the position and for what the venue did itself). `stop_loss` and `take_profit` travel with an entry.
+    `number` counts the account's orders from 1.
     """
 
     order_id: str
@@ -39,8 +54,8 @@ class OrderRecord:
     trigger_ticks: int = 0
     trigger_direction: int = 0
     trigger_by: str = ""
-    stop_loss_ticks: int = 0
-    sl_trigger_by: str = ""
+    stop_loss: PriceTrigger = NO_TRIGGER
+    take_profit: PriceTrigger = NO_TRIGGER
     last_price: str = ""
     status: str = "New"
     cancel_type: str = "UNKNOWN"
@@ -64,8 +79,8 @@ class OrderRecord:
 
     @property
     def is_attached(self) -> bool:
-        """Whether it is a stop that belongs to the position."""
-        return self.stop_order_type == "StopLoss"
+        """Whether it is a stop or a take profit that belongs to the position."""
+        return self.stop_order_type in (STOP_LOSS, TAKE_PROFIT)
 
 
 @dataclass(slots=True)

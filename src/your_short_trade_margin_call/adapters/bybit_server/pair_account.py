@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from your_short_trade_margin_call.adapters.bybit_server.orders import OrderRecord
+from your_short_trade_margin_call.adapters.bybit_server.orders import STOP_LOSS, TAKE_PROFIT, OrderRecord, PriceTrigger
 from your_short_trade_margin_call.adapters.bybit_server.pair import Pair, value_usdt
 from your_short_trade_margin_call.adapters.bybit_server.statement import Booked
 from your_short_trade_margin_call.domain.messages import PositionView
@@ -50,10 +50,33 @@ class Story:
 
 
 @dataclass(slots=True)
+class Attached:
+    """The stop or the take profit of a position: its order, if there is one, and by which price it is triggered.
+
+    `sim_id` is how the simulated exchange calls the order; `trigger_by` may be known before the order is.
+    """
+
+    kind: str
+    trigger_direction: int
+    order: OrderRecord | None = None
+    sim_id: str = ""
+    trigger_by: str = ""
+
+    def triggered_by(self, price: str) -> None:
+        """Say which price triggers it from now on."""
+        self.trigger_by = price
+        if self.order is not None:
+            self.order.trigger_by = price
+
+    def clear(self) -> None:
+        """It is gone."""
+        self.order, self.sim_id, self.trigger_by = None, "", ""
+
+
+@dataclass(slots=True)
 class PairAccount:
     """A pair as one account sees it.
 
-    `stop` is the record of the stop attached to the position, and `stop_id` the simulated exchange's id of it.
     `is_over`: no candle follows. `funding_rate` is that of the settlement being booked. `last_position` is what the
     stream was told last.
     """
@@ -62,9 +85,8 @@ class PairAccount:
     sim: SimulatedExchange
     leverage: float
     story: Story = field(default_factory=Story)
-    stop: OrderRecord | None = None
-    stop_id: str = ""
-    stop_trigger_by: str = ""
+    stop: Attached = field(default_factory=lambda: Attached(STOP_LOSS, 1))
+    take_profit: Attached = field(default_factory=lambda: Attached(TAKE_PROFIT, 2))
     is_over: bool = False
     funding_rate: float = 0.0
     last_position: dict[str, Any] = field(default_factory=dict)
@@ -79,6 +101,16 @@ class PairAccount:
     def position(self) -> PositionView | None:
         """The open short, if any."""
         return self.sim.position
+
+    @property
+    def triggers(self) -> tuple[PriceTrigger, PriceTrigger]:
+        """Where its stop and its take profit stand."""
+        held = self.sim.position
+        stop_ticks, take_profit_ticks = (held.stop_ticks if held else 0) or 0, self.sim.take_profit_ticks or 0
+        return (
+            PriceTrigger(stop_ticks, self.stop.trigger_by if stop_ticks else ""),
+            PriceTrigger(take_profit_ticks, self.take_profit.trigger_by if take_profit_ticks else ""),
+        )
 
     @property
     def lots(self) -> int:

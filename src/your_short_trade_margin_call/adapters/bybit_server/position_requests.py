@@ -13,12 +13,16 @@ from your_short_trade_margin_call.adapters.bybit_server.account_config import (
 )
 from your_short_trade_margin_call.adapters.bybit_server.codes import ApiError, RetCode, bad_parameter
 from your_short_trade_margin_call.adapters.bybit_server.order_form import (
-    NO_TAKE_PROFIT,
-    TRIGGERS,
     check_index,
-    read_price,
+    read_attached,
 )
-from your_short_trade_margin_call.adapters.bybit_server.order_requests import Answer, Body, carry_out, pair_of
+from your_short_trade_margin_call.adapters.bybit_server.order_requests import (
+    Answer,
+    Body,
+    carry_out,
+    pair_of,
+    triggers_of,
+)
 from your_short_trade_margin_call.adapters.bybit_server.pair import is_nothing
 from your_short_trade_margin_call.adapters.bybit_server.pair_account import PairAccount
 from your_short_trade_margin_call.adapters.bybit_server.position_rows import add_margin_row
@@ -63,33 +67,45 @@ def set_leverage(account: TradingAccount, body: Body) -> Answer:
 
 
 def trading_stop(account: TradingAccount, body: Body) -> Answer:
-    """Attach, move or (stopLoss "0") remove the position's stop.
+    """Attach, move or ("0") remove the position's stop and take profit.
 
     Raises:
         ApiError: 34040 unchanged, 10001 without a position or on the wrong side.
     """
     own, fields = pair_of(account, body)
-    fields.choice("tpslMode", ("Full", "Partial"))
+    fields.needed("tpslMode")
     if fields.whole("positionIdx") is None:
         bad_parameter("params error: positionIdx is missing")
     check_index(fields, account.config.position_mode)
-    for name, text in (("takeProfit", NO_TAKE_PROFIT), ("trailingStop", "trailingStop is not supported here")):
-        if not is_nothing(fields.text(name)):
-            bad_parameter(text)
-    stop = read_price(fields, "stopLoss", own.pair)
+    if not is_nothing(fields.text("trailingStop")):
+        bad_parameter("trailingStop is not supported here")
+    now = own.triggers
+    wanted = read_attached(fields, own.pair, now)
     if own.position is None:
         bad_parameter("can not set tp/sl/ts for zero position")
-    trigger_by = fields.choice("slTriggerBy", TRIGGERS, own.stop_trigger_by or "LastPrice")
-    same_trigger = not stop or trigger_by == own.stop_trigger_by
-    if not fields.text("stopLoss") or (stop == (own.position.stop_ticks or 0) and same_trigger):
+    changed = [None if wish == held else wish for wish, held in zip(wanted, now, strict=True)]
+    if changed == [None, None]:
         raise ApiError(RetCode.NOT_MODIFIED, "not modified")
-    wrong_side = f"StopLoss:{fields.text('stopLoss')} set for Sell position should greater base_price"
-    carry_out(lambda: own.sim.amend_stop(stop), {RefusalCode.STOP_WRONG_SIDE: (RetCode.PARAMETER, wrong_side)})
-    own.stop_trigger_by = trigger_by if stop else ""
-    if own.stop is not None:
-        own.stop.trigger_by = own.stop_trigger_by
+    carry_out(lambda: own.sim.amend_attached(triggers_of(*changed)), _of_wrong_side(fields))
+    for attached, wish in zip((own.stop, own.take_profit), changed, strict=True):
+        if wish is not None and wish.ticks:
+            attached.triggered_by(wish.by)
     account.flush(own, touched=True)
     return {}
+
+
+def _of_wrong_side(fields: Fields) -> dict[RefusalCode, tuple[RetCode, str]]:
+    stop, take_profit = fields.text("stopLoss"), fields.text("takeProfit")
+    return {
+        RefusalCode.STOP_WRONG_SIDE: (
+            RetCode.PARAMETER,
+            f"StopLoss:{stop} set for Sell position should greater base_price",
+        ),
+        RefusalCode.TAKE_PROFIT_WRONG_SIDE: (
+            RetCode.PARAMETER,
+            f"TakeProfit:{take_profit} set for Sell position should be lower than base_price",
+        ),
+    }
 
 
 def add_margin(account: TradingAccount, body: Body) -> Answer:

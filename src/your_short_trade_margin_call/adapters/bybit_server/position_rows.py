@@ -48,7 +48,7 @@ def position_row(own: PairAccount, seq: int) -> Row:
         "bustPrice": "",
         **_margins(own),
         "tpslMode": "Full",
-        "takeProfit": pair.price_text(0),
+        "takeProfit": pair.price_text(own.sim.take_profit_ticks or 0),
         "stopLoss": pair.price_text(held.stop_ticks or 0) if held else pair.price_text(0),
         "trailingStop": pair.price_text(0),
         "unrealisedPnl": number_text(own.unrealized_usdt()) if held else "",
