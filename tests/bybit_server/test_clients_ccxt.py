@@ -223,6 +223,23 @@ def test_what_was_traded_is_found_again() -> None:
     with_ccxt(trader, talk)
 
 
+def test_several_orders_at_once() -> None:
+    async def talk(exchange: Any, client: Client) -> None:
+        one = {"symbol": PAIR, "type": "limit", "side": "sell", "amount": 0.1, "price": 1010.0}
+        wanted = [one | {"params": {"clientOrderId": link}} for link in ("a", "b", "a")]
+        created = await exchange.create_orders(wanted)
+        assert [row["clientOrderId"] for row in created] == ["a", "b", "a"]
+        assert [row["status"] for row in created] == [None, None, "rejected"]
+        ids = [row["id"] for row in created[:2]]
+        await exchange.edit_orders([one | {"id": order_id, "price": 1020.0, "params": {}} for order_id in ids])
+        assert [row["price"] for row in await exchange.fetch_open_orders(PAIR)] == [1020.0, 1020.0]
+        gone = await exchange.cancel_orders(ids, PAIR)
+        assert [row["id"] for row in gone] == ids
+        assert await exchange.fetch_open_orders(PAIR) == []
+
+    with_ccxt(Trader(), talk)
+
+
 def test_everything_is_cancelled() -> None:
     async def talk(exchange: Any, client: Client) -> None:
         await exchange.create_order(PAIR, "market", "sell", 1.0)

@@ -206,6 +206,24 @@ def test_orders_are_changed_and_cancelled(session: Any) -> None:
     assert rows(session.get_open_orders(**LINEAR)) == []
 
 
+def test_orders_in_batches(session: Any) -> None:
+    ready(session)
+    entry = {"symbol": SYMBOL, "side": "Sell", "orderType": "Limit", "qty": "0.10", "price": "1010.00"}
+    answer = session.place_batch_order(category="linear", request=[entry, {**entry, "qty": "0"}, entry])
+    assert [row["code"] for row in answer["retExtInfo"]["list"]] == [0, 10001, 0]
+    ids = [row["orderId"] for row in answer["result"]["list"] if row["orderId"]]
+    named = [{"symbol": SYMBOL, "orderId": order_id} for order_id in ids]
+    session.amend_batch_order(category="linear", request=[row | {"price": "1020.00"} for row in named])
+    assert {row["price"] for row in rows(session.get_open_orders(**LINEAR))} == {"1020.00"}
+    answer = session.cancel_batch_order(category="linear", request=[*named, named[0]])
+    assert [row["code"] for row in answer["retExtInfo"]["list"]] == [0, 0, 110001]
+    assert rows(session.get_open_orders(**LINEAR)) == []
+
+
+def test_no_maintenance_is_announced(session: Any) -> None:
+    assert rows(session.get_system_status()) == []
+
+
 def test_numbers_that_are_no_texts_are_made_some(session: Any) -> None:
     """pybit casts quantities and prices; `5.0` becomes 5, and that "5"."""
     ready(session)

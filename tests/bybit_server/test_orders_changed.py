@@ -208,14 +208,3 @@ def test_executions_are_found_by_time_kind_and_order() -> None:
     assert [row["orderLinkId"] for row in first] == ["entry"]
     assert trader.rows("execution/list", startTime=str(T0 - 2), endTime=str(T0 - 1)) == []
     assert trader.rows("execution/list", symbol=SYMBOL, execType="BustTrade") == []
-
-
-def test_batches_answer_for_each_order() -> None:
-    from your_short_trade_margin_call.adapters.bybit_server.order_requests import batch, create
-
-    trader = Trader()
-    one = {"symbol": SYMBOL, "side": "Sell", "orderType": "Market", "qty": "0.10", "orderLinkId": "a"}
-    requests = [one, {**one, "orderLinkId": "a"}, {**one, "orderLinkId": "b", "positionIdx": 1}]
-    result, extra = batch(create, trader.account, {"category": "linear", "request": requests})
-    assert [row["code"] for row in extra["list"]] == [0, 110072, 10001]
-    assert [bool(row["orderId"]) for row in result["list"]] == [True, False, False]

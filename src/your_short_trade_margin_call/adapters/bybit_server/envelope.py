@@ -18,9 +18,14 @@ STREAMS: web.AppKey[Streams] = web.AppKey("STREAMS")
 SPEED_HEADER = "X-Look-Alike-Speed"
 
 
-def ok(request: web.Request, result: Mapping[str, Any] | None = None, text: str = "OK") -> web.Response:
-    """An answer to a request that was understood and accepted."""
-    return _answer(request, 0, text, {} if result is None else result)
+def ok(
+    request: web.Request,
+    result: Mapping[str, Any] | None = None,
+    extra: Mapping[str, Any] | None = None,
+    text: str = "OK",
+) -> web.Response:
+    """An answer to a request that was understood and accepted; `extra` is its `retExtInfo`."""
+    return _answer(request, 0, text, {} if result is None else result, extra)
 
 
 def fail(request: web.Request, code: int, text: str, result: Mapping[str, Any] | None = None) -> web.Response:
@@ -28,10 +33,12 @@ def fail(request: web.Request, code: int, text: str, result: Mapping[str, Any] |
     return _answer(request, code, text, {} if result is None else result)
 
 
-def _answer(request: web.Request, code: int, text: str, result: Mapping[str, Any]) -> web.Response:
+def _answer(
+    request: web.Request, code: int, text: str, result: Mapping[str, Any], extra: Mapping[str, Any] | None = None
+) -> web.Response:
     world = request.app[WORLD]
     now_ms = world.answer_ms
-    envelope = {"retCode": code, "retMsg": text, "result": result, "retExtInfo": {}, "time": now_ms}
+    envelope = {"retCode": code, "retMsg": text, "result": result, "retExtInfo": extra or {}, "time": now_ms}
     headers = {
         "Timenow": str(now_ms),
         "Traceid": trace_id(world.requests.count),

@@ -31,7 +31,7 @@ Handler = Callable[[web.Request], Awaitable[web.Response]]
 
 
 def routes() -> list[web.RouteDef]:
-    """Everything below /v5/market."""
+    """Everything below /v5/market, and the system's status."""
     handlers = {
         "time": _time,
         "kline": _kline,
@@ -45,7 +45,8 @@ def routes() -> list[web.RouteDef]:
         "price-limit": _price_limit,
         "recent-trade": _recent_trades,
     }
-    return [web.get(f"/v5/market/{name}", _refusing(handler)) for name, handler in handlers.items()]
+    market = [web.get(f"/v5/market/{name}", _refusing(handler)) for name, handler in handlers.items()]
+    return [*market, web.get("/v5/system/status", _system_status)]
 
 
 def _refusing(handler: Handler) -> Handler:
@@ -58,6 +59,11 @@ def _refusing(handler: Handler) -> Handler:
             return fail(request, refusal.code, refusal.text, refusal.result)
 
     return answer
+
+
+async def _system_status(request: web.Request) -> web.Response:
+    """Planned maintenance: there is none. What goes wrong here on purpose is not announced."""
+    return ok(request, {"list": []}, text="")
 
 
 # ---- the requests -------------------------------------------------------------------------------------
@@ -138,7 +144,7 @@ async def _funding_history(request: web.Request) -> web.Response:
 async def _price_limit(request: web.Request) -> web.Response:
     _category(request.query, default=CATEGORY)
     pair = _pair(request)
-    return ok(request, market_rows.limit_row(pair, pair.market_ms(request.app[WORLD].timeline.now_ms())), "")
+    return ok(request, market_rows.limit_row(pair, pair.market_ms(request.app[WORLD].timeline.now_ms())), text="")
 
 
 async def _recent_trades(request: web.Request) -> web.Response:

@@ -146,30 +146,6 @@ def cancel_all(account: TradingAccount, body: Body) -> Answer:
     return {"list": gone, "success": "1"}
 
 
-def batch(act: Callable[[TradingAccount, Body], Answer], account: TradingAccount, body: Body) -> tuple[Answer, Answer]:
-    """Several requests at once, each for itself: `result` and `retExtInfo` of the answer.
-
-    Raises:
-        ApiError: the request holds no list.
-    """
-    fields = Fields(body)
-    fields.check_category()
-    requests = body.get("request")
-    if not isinstance(requests, list) or not requests or not all(isinstance(one, Mapping) for one in requests):
-        bad_parameter("params error: request is missing")
-    rows, codes = [], []
-    for one in requests:
-        row = {"category": "linear", "symbol": str(one.get("symbol", "")), "orderId": "", "createAt": ""}
-        row["orderLinkId"] = str(one.get("orderLinkId", ""))
-        try:
-            row |= act(account, {**one, "category": "linear"}) | {"createAt": str(account.now_ms())}
-            codes.append({"code": 0, "msg": "OK"})
-        except ApiError as error:
-            codes.append({"code": int(error.code), "msg": error.text})
-        rows.append(row)
-    return {"list": rows}, {"list": codes}
-
-
 # ---- shared with other requests --------------------------------------------------------------------
 
 

@@ -14,8 +14,9 @@ from your_short_trade_margin_call.adapters.bybit_server import (
 )
 from your_short_trade_margin_call.adapters.bybit_server.account import TradingAccount
 from your_short_trade_margin_call.adapters.bybit_server.auth import ACCOUNT
+from your_short_trade_margin_call.adapters.bybit_server.batch_requests import BATCHES, batch
 from your_short_trade_margin_call.adapters.bybit_server.codes import ApiError, bad_parameter
-from your_short_trade_margin_call.adapters.bybit_server.envelope import fail, ok
+from your_short_trade_margin_call.adapters.bybit_server.envelope import WORLD, fail, ok
 from your_short_trade_margin_call.adapters.bybit_server.request_fields import json_object
 
 Act = Callable[[TradingAccount, Mapping[str, Any]], dict[str, Any]]
@@ -52,8 +53,10 @@ WRITES: dict[str, Act] = {
 
 def routes() -> list[web.RouteDef]:
     """Every private path."""
-    return [web.get(path, _query(act)) for path, act in QUERIES.items()] + [
-        web.post(path, _write(act)) for path, act in WRITES.items()
+    return [
+        *(web.get(path, _query(act)) for path, act in QUERIES.items()),
+        *(web.post(path, _write(act)) for path, act in WRITES.items()),
+        *(web.post(path, _batch) for path in BATCHES),
     ]
 
 
@@ -75,6 +78,17 @@ def _query(act: Act) -> Handler:
             return fail(request, error.code, error.text, error.result)
 
     return handle
+
+
+async def _batch(request: web.Request) -> web.Response:
+    limits: dict[str, str] = {}
+    try:
+        body = parsed_body(await request.read())
+        answer = ok(request, *batch(request.app[WORLD], request[ACCOUNT], request.path, body, limits))
+    except ApiError as error:
+        answer = fail(request, error.code, error.text, error.result)
+    answer.headers.update(limits)
+    return answer
 
 
 def _write(act: Act) -> Handler:

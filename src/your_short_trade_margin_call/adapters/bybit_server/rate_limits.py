@@ -52,6 +52,13 @@ A_SECOND: dict[str, int] = {
 }
 """The largest number of requests of a kind in any second, for one key."""
 
+ORDERS_A_SECOND: dict[str, int] = {
+    "/v5/order/create-batch": 10,
+    "/v5/order/amend-batch": 10,
+    "/v5/order/cancel-batch": 10,
+}
+"""The largest number of orders in the batches of a kind in any second; apart from requests for single orders."""
+
 OF_ADDRESS, ADDRESS_WINDOW_S = 600, 5.0
 """Requests of one address in so many seconds; more are answered with HTTP 403."""
 
@@ -114,8 +121,18 @@ async def rate_limits(request: web.Request, handler: Handler) -> web.StreamRespo
 
 def allow(world: World, account: TradingAccount, path: str) -> Allowance:
     """Count one request of an account, wherever it came from."""
-    limit = max(1, round(A_SECOND[path] * account.config.limit_factor))
+    a_second = ORDERS_A_SECOND.get(path) or A_SECOND[path]
+    limit = max(1, round(a_second * account.config.limit_factor))
     return account.counts.take(path, limit, world.timeline.stopwatch_s())
+
+
+def allow_orders(world: World, account: TradingAccount, path: str, wanted: int) -> tuple[int, Allowance]:
+    """Count the orders of a batch: how many of them are allowed, and what the last one met."""
+    for number in range(wanted):
+        allowance = allow(world, account, path)
+        if not allowance.is_allowed:
+            return number, allowance
+    return wanted, allowance
 
 
 def limit_headers(world: World, allowance: Allowance) -> dict[str, str]:

@@ -17,6 +17,7 @@ from your_short_trade_margin_call.adapters.bybit_server.auth import (
     check_window,
     good_account,
 )
+from your_short_trade_margin_call.adapters.bybit_server.batch_requests import BATCHES, batch
 from your_short_trade_margin_call.adapters.bybit_server.bus import encode
 from your_short_trade_margin_call.adapters.bybit_server.codes import ApiError, RetCode, bad_parameter
 from your_short_trade_margin_call.adapters.bybit_server.envelope import STREAMS, trace_id
@@ -38,12 +39,13 @@ from your_short_trade_margin_call.adapters.bybit_server.world import World
 
 LONGEST_REQUEST_ID = 36
 NOT_ON_DEMO = "WebSocket order entry is not available on demo trading"
-OPERATIONS = {
-    "order.create": ("/v5/order/create", order_requests.create),
-    "order.amend": ("/v5/order/amend", order_requests.amend),
-    "order.cancel": ("/v5/order/cancel", order_requests.cancel),
+SINGLES = {
+    "/v5/order/create": order_requests.create,
+    "/v5/order/amend": order_requests.amend,
+    "/v5/order/cancel": order_requests.cancel,
 }
-_BATCH = "-batch"
+OPERATIONS = {path.removeprefix("/v5/").replace("/", "."): path for path in (*SINGLES, *BATCHES)}
+"""What can be asked for (``order.create-batch``), and the path of the same request by REST."""
 
 Answer = dict[str, Any]
 
@@ -159,17 +161,13 @@ class _Conversation:
             ApiError: it was not carried out.
         """
         account = self._admit(said)
-        path, act, body = _named(said, operation)
-        allowance = allow(self._world, account, path)
-        limits.update(limit_headers(self._world, allowance))
-        if not allowance.is_allowed:
-            raise ApiError(RetCode.TOO_MANY, TOO_MANY_TEXT)
+        path, body = _named(said, operation)
         row, code = self._noted(path, body), -1
         try:
-            if operation.endswith(_BATCH):
-                answer = order_requests.batch(act, account, body)
+            if path in BATCHES:
+                answer = batch(self._world, account, path, body, limits)
             else:
-                answer = act(account, body), {}
+                answer = self._single(account, path, body, limits), {}
             code = 0
         except ApiError as error:
             code = int(error.code)
@@ -177,6 +175,13 @@ class _Conversation:
         finally:
             self._world.requests.leave(row, None, code)
         return answer
+
+    def _single(self, account: TradingAccount, path: str, body: dict[str, Any], limits: dict[str, str]) -> Answer:
+        allowance = allow(self._world, account, path)
+        limits.update(limit_headers(self._world, allowance))
+        if not allowance.is_allowed:
+            raise ApiError(RetCode.TOO_MANY, TOO_MANY_TEXT)
+        return SINGLES[path](account, body)
 
     def _noted(self, path: str, body: dict[str, Any]) -> LoggedRequest:
         """A row of the log; `leave` must follow."""
@@ -212,7 +217,7 @@ class _Conversation:
 
 def _path_of(operation: str) -> str:
     """What REST calls an operation; empty for none."""
-    return OPERATIONS.get(operation.removesuffix(_BATCH), ("",))[0]
+    return OPERATIONS.get(operation, "")
 
 
 def _body_of(said: dict[str, Any]) -> dict[str, Any] | None:
@@ -221,15 +226,15 @@ def _body_of(said: dict[str, Any]) -> dict[str, Any] | None:
     return args[0] if isinstance(args, list) and len(args) == 1 and isinstance(args[0], dict) else None
 
 
-def _named(said: dict[str, Any], operation: str) -> tuple[str, Any, dict[str, Any]]:
-    """Path, action and body of an operation.
+def _named(said: dict[str, Any], operation: str) -> tuple[str, dict[str, Any]]:
+    """Path and body of an operation.
 
     Raises:
         ApiError: there is no such operation, or it has no body.
     """
-    if operation.removesuffix(_BATCH) not in OPERATIONS:
+    if operation not in OPERATIONS:
         raise ApiError(RetCode.OPERATION_UNKNOWN, "op type is not found")
     body = _body_of(said)
     if body is None:
         bad_parameter("params error: args is missing")
-    return *OPERATIONS[operation.removesuffix(_BATCH)], body
+    return OPERATIONS[operation], body
