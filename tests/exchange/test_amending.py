@@ -143,6 +143,93 @@ def test_an_amendment_can_be_lost_like_any_write() -> None:
     assert order.price_ticks == 9_900
 
 
+# ---- leverage -----------------------------------------------------------------------------------
+
+
+def leveraged(venue: SimulatedExchange) -> tuple[float, float]:
+    """Leverage and liquidation price of the open position."""
+    assert venue.position is not None
+    return venue.position.leverage, venue.position.liquidation_ticks
+
+
+def test_another_leverage_moves_margin_and_liquidation() -> None:
+    """At 5x the short of 100 lots locks 200 USDT and the fee to close at 1200; liquidation is 1000 * 1.2 / 1.005."""
+    venue = exchange()
+    venue.place(short(stop=10_500))
+    venue.change_leverage(5.0)
+    assert leveraged(venue) == (5.0, 11_940)
+    assert venue.available_usdt == pytest.approx(1_000.0 - 0.55 - 200.0 - 1_200.0 * 0.00055)
+    assert venue.position is not None
+    assert venue.position.stop_ticks == 10_500
+    restarted(venue).check()
+    venue.change_leverage(10.0)
+    assert leveraged(venue) == (10.0, LIQUIDATION)
+
+
+def test_resting_entries_take_it_over() -> None:
+    venue = exchange()
+    venue.place(limit_short(10_100))
+    venue.change_leverage(5.0)
+    reserved = 202.0 + 1_010.0 * 0.00055 + 1_212.0 * 0.00055
+    assert venue.available_usdt == pytest.approx(1_000.0 - reserved)
+    venue.run_candle(T0, 10_000, 10_200, 9_990, 10_150)
+    assert leveraged(venue)[0] == 5.0
+    with pytest.raises(OrderRefusedError) as error:
+        venue.place(short(lots=10, link_id="as before"))
+    assert code_of(error) == "leverage"
+
+
+def test_another_leverage_resets_what_was_added_and_what_funding_took() -> None:
+    venue = exchange()
+    venue.place(short())
+    venue.add_margin(50.0)
+    venue.change_leverage(5.0)
+    venue.change_leverage(10.0)
+    assert leveraged(venue) == (10.0, LIQUIDATION)
+    poor = exchange(balance=101.2)
+    poor.place(short())
+    poor.settle_funding(T0 + CANDLE_MS, -0.01, 10_000.0)
+    assert leveraged(poor)[1] < LIQUIDATION
+    with pytest.raises(OrderRefusedError) as error:
+        poor.change_leverage(9.9)
+    assert code_of(error) == "insufficient_balance"
+    poor.change_leverage(20.0)
+    assert poor.position is not None
+    assert poor.position.extra_margin_usdt == 0.0
+
+
+@pytest.mark.parametrize(
+    ("leverage", "mark", "code"),
+    [
+        (0.5, 10_000.0, "leverage"),
+        (101.0, 10_000.0, "leverage"),
+        (1.0, 10_000.0, "insufficient_balance"),
+        (20.0, 10_600.0, "would_liquidate"),
+    ],
+)
+def test_a_leverage_that_is_refused_changes_nothing(leverage: float, mark: float, code: str) -> None:
+    venue = exchange()
+    venue.place(short())
+    venue.place(limit_short(11_000, lots=10))
+    venue.on_opening_quote(T0, 10_000.0, mark, check_guards=False)
+    before = venue.to_state()
+    with pytest.raises(OrderRefusedError) as error:
+        venue.change_leverage(leverage)
+    assert code_of(error) == code
+    assert {**venue.to_state(), "writes": 0} == {**before, "writes": 0}
+
+
+def test_the_tier_of_position_and_entries_caps_the_leverage() -> None:
+    venue = exchange(balance=1e6)
+    venue.place(short(lots=6_000))
+    venue.place(limit_short(10_001, lots=3_900))
+    venue.on_opening_quote(T0, 10_000.0, 10_300.0, check_guards=False)
+    with pytest.raises(OrderRefusedError) as error:
+        venue.change_leverage(6.0)
+    assert code_of(error) == "leverage"
+    venue.change_leverage(5.0)
+
+
 # ---- added margin -------------------------------------------------------------------------------
 
 

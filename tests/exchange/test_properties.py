@@ -174,6 +174,10 @@ class ExchangeLife(RuleBasedStateMachine):
     def margin(self, usdt: float) -> None:
         self.both(lambda venue: venue.add_margin(usdt))
 
+    @rule(leverage=st.sampled_from([1.0, 3.0, 10.0, 10.0, 50.0, 100.0]))
+    def lever(self, leverage: float) -> None:
+        self.both(lambda venue: venue.change_leverage(leverage))
+
     @rule(back=st.integers(0, 5))
     def cancel(self, back: int) -> None:
         self.both(lambda venue: venue.cancel(f"x-{self.ids - back}"))

@@ -110,6 +110,17 @@ def check_take_profit_side(trigger_ticks: int, market_ticks: float) -> None:
         )
 
 
+def check_cap(leverage: float, book: Book, contract: Contract, quote: Quote) -> None:
+    """Refuse a leverage beyond what the tier of the position and the resting entries allows, valued at the mark.
+
+    Raises:
+        OrderRefusedError: `leverage`.
+    """
+    held = sum(placed.open_lots for placed in book.open_orders.values() if placed.is_entry)
+    held += book.position.size if book.position else 0
+    _check_cap(leverage, notional(contract, held, quote.mark_ticks), contract)
+
+
 def check_attached(request: OrderRequest, attached: Triggers, terms: Terms, quote: Quote) -> None:
     """Refuse a stop below, or a take profit not below, the price of the entry that they travel in.
 
@@ -187,7 +198,11 @@ def _check_leverage(request: OrderRequest, book: Book, contract: Contract, terms
     value -= slack + 1e-14 * value
     if value > contract.tiers[-1, TIER_LIMIT]:
         raise refusal(RefusalCode.RISK_LIMIT, "The position would exceed the last risk tier.")
-    tier = tier_of(contract.tiers, value)
+    _check_cap(leverage, value, contract)
+
+
+def _check_cap(leverage: float, value_usdt: float, contract: Contract) -> None:
+    tier = tier_of(contract.tiers, value_usdt)
     cap = min(contract.max_leverage, float(contract.tiers[tier, TIER_MAX_LEVERAGE]))
     if not 1.0 <= leverage <= cap:
         raise refusal(RefusalCode.LEVERAGE, f"Leverage {leverage:g} is not between 1 and {cap:g}.")

@@ -11,13 +11,19 @@ from your_short_trade_margin_call.exchange.admission import (
     admit,
     admit_changed,
     check_attached,
+    check_cap,
     check_stop_side,
     check_take_profit_side,
     wanted_leverage,
 )
 from your_short_trade_margin_call.exchange.book import TRIGGERED, PlacedOrder, Quote, Triggers
 from your_short_trade_margin_call.exchange.clearing import Clearing
-from your_short_trade_margin_call.exchange.positions import reserved_usdt, with_extra_margin
+from your_short_trade_margin_call.exchange.positions import (
+    locked_usdt,
+    reserved_usdt,
+    with_extra_margin,
+    with_leverage,
+)
 from your_short_trade_margin_call.exchange.refusals import RefusalCode, refusal
 from your_short_trade_margin_call.rules.candle_path import reaches_target
 from your_short_trade_margin_call.rules.terms import NO_PRICE, Terms
@@ -131,6 +137,30 @@ def add_margin(clearing: Clearing, usdt: float, quote: Quote) -> None:
     if quote.mark_ticks >= changed.liquidation_ticks:
         raise refusal(RefusalCode.WOULD_LIQUIDATE, f"Liquidation would be at {changed.liquidation_ticks} ticks.")
     clearing.book.position = changed
+
+
+def change_leverage(clearing: Clearing, leverage: float, quote: Quote) -> None:
+    """Change the leverage of the open position and of resting entries; margin moves, and liquidation with it.
+
+    Raises:
+        OrderRefusedError: `leverage` (beyond the tier of all of it), `insufficient_balance` or `would_liquidate`: all
+            stays as it was.
+    """
+    contract, terms, book = clearing.contract, clearing.terms, clearing.book
+    check_cap(leverage, book, contract, quote)
+    changed = {
+        link_id: replace(placed, leverage=leverage) if placed.is_entry else placed
+        for link_id, placed in book.open_orders.items()
+    }
+    position = book.position and with_leverage(contract, terms, book.position, leverage)
+    needed = locked_usdt(contract, terms, position) + sum(reserved_usdt(contract, terms, p) for p in changed.values())
+    more, available = needed - clearing.locked_usdt(), clearing.available_usdt()
+    if more > max(0.0, available):
+        raise refusal(RefusalCode.INSUFFICIENT_BALANCE, f"{more:.8f} USDT are needed, available are {available:.8f}.")
+    if position is not None and quote.mark_ticks >= position.liquidation_ticks:
+        raise refusal(RefusalCode.WOULD_LIQUIDATE, f"Liquidation would be at {position.liquidation_ticks} ticks.")
+    book.position = position
+    book.open_orders.update(changed)
 
 
 def amend_attached(clearing: Clearing, triggers: Triggers, quote: Quote) -> None:

@@ -45,6 +45,14 @@ def with_extra_margin(contract: Contract, terms: Terms, position: Position, chan
     return _guarded(contract, terms, replace(position, extra_margin_usdt=extra))
 
 
+def with_leverage(contract: Contract, terms: Terms, position: Position, leverage: float) -> Position:
+    """The short at another leverage: its margin is what that asks for; what was added, or taken by funding, is settled.
+
+    Bybit resets the position margin when the leverage is changed, so that margin added before is given back.
+    """
+    return _guarded(contract, terms, replace(position, leverage=leverage, extra_margin_usdt=0.0))
+
+
 def with_attached(position: Position, kind: OrderType, order: Order | None) -> Position:
     """The short with another attached order of a kind (stop or take profit), or with none."""
     return replace(position, stop=order) if kind is OrderType.STOP_MARKET else replace(position, take_profit=order)

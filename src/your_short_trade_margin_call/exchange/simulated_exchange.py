@@ -32,6 +32,7 @@ from your_short_trade_margin_call.exchange.desk import (
     add_margin,
     amend_attached,
     amend_order,
+    change_leverage,
     place_order,
 )
 from your_short_trade_margin_call.exchange.faults import Fault, FaultPlan
@@ -119,6 +120,15 @@ class SimulatedExchange(Windows):
             OutcomeUnknownError: it may have changed (by fault).
         """
         self._write(lambda _number, _fault: self._add_margin(usdt))
+
+    def change_leverage(self, leverage: float) -> None:
+        """Change the leverage of the open position and of resting entries; margin that was added is given back.
+
+        Raises:
+            OrderRefusedError: `leverage`, `insufficient_balance` or `would_liquidate`.
+            OutcomeUnknownError: it may have changed (by fault).
+        """
+        self._write(lambda _number, _fault: self._change_leverage(leverage))
 
     def amend_stop(self, trigger_ticks: int) -> None:
         """Move the protective stop of the open position, or attach one; 0 (or NO_PRICE) removes it. Idempotent.
@@ -375,6 +385,10 @@ class SimulatedExchange(Windows):
 
     def _add_margin(self, usdt: float) -> str:
         add_margin(self._clearing, usdt, self._current_quote())
+        return ""
+
+    def _change_leverage(self, leverage: float) -> str:
+        change_leverage(self._clearing, leverage, self._current_quote())
         return ""
 
     def _amend_attached(self, triggers: Triggers) -> str:
