@@ -27,8 +27,49 @@ def test_leverage() -> None:
     trader.short()
     assert trader.position()["leverage"] == "3"
     assert float(trader.position()["positionIM"]) == pytest.approx(1_000 / 3 + 0.55 * (1 + 1 / 3))
-    assert leverage(trader, "4") == 10001
     assert leverage(trader, "3") == 110043, "the same again is harmless, with a position too"
+
+
+def test_leverage_of_an_open_position() -> None:
+    trader = Trader()
+    trader.short()
+    trader.short("0.50", "rests", orderType="Limit", price="1010.00")
+    trader.told()
+    assert leverage(trader, "5") == 0
+    assert trader.words() == ["position 1.00", "wallet"]
+    position, (wallet,) = trader.position(), trader.rows("account/wallet-balance", accountType="UNIFIED")
+    margin, reserved = 200 + 0.55 * 1.2, 505 / 5 + 505 * 0.00055 + 505 * 1.2 * 0.00055
+    assert (position["leverage"], position["liqPrice"]) == ("5", "1194.00")
+    assert float(position["positionIM"]) == pytest.approx(margin)
+    assert float(wallet["coin"][0]["totalOrderIM"]) == pytest.approx(reserved)
+    assert float(wallet["totalAvailableBalance"]) == pytest.approx(999.45 - margin - reserved)
+    assert trader.rows("position/symbol-info", symbol=SYMBOL)[0]["leverage"] == "5"
+    assert trader.short("0.10", "more")[0] == 0, "what follows has the new leverage"
+    assert leverage(trader, "1") == 110012
+    assert trader.position()["leverage"] == "5"
+
+
+def test_another_leverage_gives_added_margin_back() -> None:
+    trader = Trader()
+    trader.short()
+    liquidation = trader.position()["liqPrice"]
+    trader.post("position/add-margin", margin="50")
+    assert (leverage(trader, "5"), leverage(trader, "10")) == (0, 0)
+    assert trader.position()["liqPrice"] == liquidation
+    assert trader.post("position/add-margin", margin="-1")[0] == 110078
+
+
+def test_a_leverage_that_tier_or_price_forbid() -> None:
+    trader = Trader((1000.0, 1100.0, 1000.0, 1100.0), (1100.0,) * 4, settings=CALM.replace(starting_balance=1e6))
+    leverage(trader, "5")
+    trader.short("95.00")
+    trader.world.step(1)
+    assert leverage(trader, "6") == 110013, "104,500 USDT belong to a tier of 5x"
+    trader.close("45.00")
+    code, result = trader.post("position/set-leverage", buyLeverage="10", sellLeverage="10")
+    assert (code, result["text"]) == (110011, "Liquidation will be triggered immediately by this adjustment")
+    assert trader.position()["leverage"] == "5"
+    assert leverage(trader, "6") == 0
 
 
 def test_position_mode() -> None:

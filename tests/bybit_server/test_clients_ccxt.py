@@ -104,6 +104,20 @@ def test_modes_and_leverage_are_set_once_and_then_unchanged() -> None:
     with_ccxt(Trader(config=NEVER_SET), talk)
 
 
+def test_the_leverage_of_an_open_position_is_changed() -> None:
+    async def talk(exchange: Any, client: Client) -> None:
+        await exchange.set_leverage(5, PAIR)
+        await exchange.create_order(PAIR, "market", "sell", 1.0)
+        await exchange.set_leverage(10, PAIR)
+        position = await exchange.fetch_position(PAIR)
+        assert (position["leverage"], position["liquidationPrice"]) == (10.0, 1094.5)
+        assert position["initialMargin"] == pytest.approx(100 + 0.55 * 1.1)
+        with pytest.raises(ccxt.InsufficientFunds, match="110012"):
+            await exchange.set_leverage(1, PAIR)
+
+    with_ccxt(Trader(), talk)
+
+
 def test_a_short_is_opened_guarded_and_closed() -> None:
     async def talk(exchange: Any, client: Client) -> None:
         await exchange.set_leverage(5, PAIR)

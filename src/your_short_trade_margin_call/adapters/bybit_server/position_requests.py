@@ -23,11 +23,13 @@ from your_short_trade_margin_call.adapters.bybit_server.order_requests import (
     pair_of,
     triggers_of,
 )
-from your_short_trade_margin_call.adapters.bybit_server.pair import is_nothing
+from your_short_trade_margin_call.adapters.bybit_server.orders import OrderRecord
+from your_short_trade_margin_call.adapters.bybit_server.pair import is_nothing, value_usdt
 from your_short_trade_margin_call.adapters.bybit_server.pair_account import PairAccount
 from your_short_trade_margin_call.adapters.bybit_server.position_rows import add_margin_row
 from your_short_trade_margin_call.adapters.bybit_server.request_fields import Fields
 from your_short_trade_margin_call.exchange.refusals import RefusalCode
+from your_short_trade_margin_call.rules.margin import tier_of
 from your_short_trade_margin_call.rules.terms import TIER_MAX_LEVERAGE
 
 if TYPE_CHECKING:
@@ -38,32 +40,49 @@ _OF_MARGIN = {
     RefusalCode.INSUFFICIENT_BALANCE: (RetCode.NO_MARGIN_TO_ADD, "insufficient available balance to add margin"),
 }
 
+_OF_LEVERAGE = {
+    RefusalCode.INSUFFICIENT_BALANCE: (RetCode.NO_BALANCE_TO_CHANGE, "Insufficient available balance."),
+    RefusalCode.WOULD_LIQUIDATE: (
+        RetCode.WOULD_LIQUIDATE,
+        "Liquidation will be triggered immediately by this adjustment",
+    ),
+}
+
 
 def set_leverage(account: TradingAccount, body: Body) -> Answer:
-    """Set a pair's leverage.
+    """Set a pair's leverage; an open position and resting entries take it over, and their margin moves.
 
     Raises:
-        ApiError: 110043 unchanged, 110013 above the risk tier, 10001 while something of the pair is open.
+        ApiError: 110043 unchanged, 110013 above the risk tier, 110012 not enough balance, 110011 liquidated at once.
     """
     own, fields = pair_of(account, body)
     fields.needed("buyLeverage"), fields.needed("sellLeverage")
     leverage, other = fields.number("sellLeverage"), fields.number("buyLeverage")
     if leverage is None or leverage != other:
         bad_parameter("buy leverage and sell leverage must be equal in one-way mode")
-    tier = own.pair.contract.tiers[own.tier()]
-    cap = min(own.pair.contract.max_leverage, float(tier[TIER_MAX_LEVERAGE]))
+    entries = [record for record in account.orders.open(own.symbol) if not record.reduce_only]
+    cap = _most_leverage(own, entries)
     if leverage < 1.0:
         bad_parameter("params error: leverage invalid")
+    too_high = f"cannot set leverage [{leverage * 100:.0f}] gt maxLeverage [{cap * 100:.0f}] by risk limit"
     if leverage > cap:
-        text = f"cannot set leverage [{leverage * 100:.0f}] gt maxLeverage [{cap * 100:.0f}] by risk limit"
-        raise ApiError(RetCode.LEVERAGE_TOO_HIGH, text)
+        raise ApiError(RetCode.LEVERAGE_TOO_HIGH, too_high)
     if leverage == account.leverage_of(own.symbol):
         raise ApiError(RetCode.LEVERAGE_UNCHANGED, "leverage not modified")
-    if own.lots or any(not record.reduce_only for record in account.orders.open(own.symbol)):
-        bad_parameter("This server changes the leverage only without position and entries")
+    if own.lots or entries:
+        codes = {**_OF_LEVERAGE, RefusalCode.LEVERAGE: (RetCode.LEVERAGE_TOO_HIGH, too_high)}
+        carry_out(lambda: own.sim.change_leverage(leverage), codes)
     account.leverages[own.symbol] = own.leverage = leverage
     account.flush(own, touched=True)
     return {}
+
+
+def _most_leverage(own: PairAccount, entries: list[OrderRecord]) -> float:
+    """What the risk tier of the position and the open entries allows, valued at the mark."""
+    contract = own.pair.contract
+    lots = own.lots + sum(record.lots - record.filled_lots for record in entries)
+    tier = contract.tiers[tier_of(contract.tiers, value_usdt(own.pair, lots, own.pair.mark_ticks))]
+    return min(contract.max_leverage, float(tier[TIER_MAX_LEVERAGE]))
 
 
 def trading_stop(account: TradingAccount, body: Body) -> Answer:
