@@ -213,7 +213,7 @@ def test_stop_leaves_at_once_although_no_event_comes_and_timers_go_off() -> None
     holder["engine"] = make_engine(MARKET, venue, SqliteJournal(":memory:"), Watcher(), context, heartbeat=beat)
     state = asyncio.run(asyncio.wait_for(holder["engine"].run(), 20))
     assert len(beats) == 10
-    assert state == replace(state)
+    assert state == state._replace()
 
 
 @pytest.mark.parametrize("are_chosen", [True, False])

@@ -39,23 +39,23 @@ def on_order(context: Context, state: EngineState, order: Order) -> Decision:
     if not ended_early or not order.link_id:
         return state, ()
     if order.link_id == state.stray.close_id:
-        return replace(state, stray=replace(state.stray, close_id=None)), ()
+        return state._replace(stray=replace(state.stray, close_id=None)), ()
     if isinstance(book, Entering) and order.link_id == book.request.link_id:
         return _on_entry_ended(context, state, book, order)
     if isinstance(book, Open) and order.link_id == book.close_id:
         return close_again(context, state, book, order.reason)
     if isinstance(book, Open) and order.link_id == book.target_id:
-        return replace(state, book=replace(book, needs_target=True)), ()
+        return state._replace(book=replace(book, needs_target=True)), ()
     return state, ()
 
 
 def _on_entry_ended(context: Context, state: EngineState, book: Entering, order: Order) -> Decision:
     if order.filled_lots > book.filled_lots:  # executions still to come: book those, not the status
-        return replace(state, book=replace(book, expected_lots=order.filled_lots)), ()
+        return state._replace(book=replace(book, expected_lots=order.filled_lots)), ()
     if book.filled_lots:
         return guard_entry(context, state, book)
     reason = BlockReason.ORDER_REJECTED if order.status is OrderStatus.REJECTED else BlockReason.EXCHANGE_ERROR
-    return replace(state, book=Flat()), (RecordBlocked(book.wish.candle_ms, reason, order.reason),)
+    return state._replace(book=Flat()), (RecordBlocked(book.wish.candle_ms, reason, order.reason),)
 
 
 def on_answer(context: Context, state: EngineState, answer: Answer) -> Decision:
@@ -91,10 +91,10 @@ def _on_refused(context: Context, state: EngineState, request: OrderRequest, cod
         if book.filled_lots:
             return guard_entry(context, state, book)
         reason = BlockReason(code) if code in set(BlockReason) else BlockReason.EXCHANGE_ERROR
-        return replace(state, book=Flat()), (RecordBlocked(book.wish.candle_ms, reason, message),)
+        return state._replace(book=Flat()), (RecordBlocked(book.wish.candle_ms, reason, message),)
     note = RecordNote(state.time_ms, "order_refused", {"link_id": request.link_id, "code": code, "why": message})
     if request.link_id == state.stray.close_id:
-        return replace(state, stray=replace(state.stray, close_id=None)), (note,)
+        return state._replace(stray=replace(state.stray, close_id=None)), (note,)
     if isinstance(book, Open) and request.link_id == book.close_id:
         state, commands = close_again(context, state, book, message)
         return state, (note, *commands)
@@ -102,7 +102,7 @@ def _on_refused(context: Context, state: EngineState, request: OrderRequest, cod
         # The stop stands, so the short is guarded: once more at once, then at every opening quote.
         parsed = parse_link_id(request.link_id)
         if parsed is None or parsed[2] > 0:
-            return replace(state, book=replace(book, needs_target=True)), (note,)
+            return state._replace(book=replace(book, needs_target=True)), (note,)
         state, again = place_target(context, state, book)
         return state, (note, *again)
     return state, (note,)

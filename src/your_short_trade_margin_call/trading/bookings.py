@@ -28,7 +28,7 @@ def on_execution(context: Context, state: EngineState, execution: Execution) -> 
         return _complete_first(context, state, state.book, execution)
     # A fill counts where its candle opens; funding at midnight belongs to the new day.
     moment_ms = execution.time_ms if is_funding else execution.candle_ms
-    state = replace(state, tally=begin_day(state.tally, state.wallet, moment_ms))
+    state = state._replace(tally=begin_day(state.tally, state.wallet, moment_ms))
     if is_funding:
         return _on_funding(context, state, execution)
     if execution.side is Side.SELL:
@@ -58,7 +58,7 @@ def _on_sale(context: Context, state: EngineState, execution: Execution) -> Deci
         entry_ticks=rule.average_entry(book.filled_lots, book.entry_ticks, execution.lots, execution.price_ticks),
         fees=book.fees + execution.fee_usdt,
     )
-    state = replace(state, book=book, wallet=state.wallet - execution.fee_usdt, last_entry_ms=book.candle_ms)
+    state = state._replace(book=book, wallet=state.wallet - execution.fee_usdt, last_entry_ms=book.candle_ms)
     return guard_entry(context, state, book) if book.filled_lots >= book.expected_lots else (state, ())
 
 
@@ -87,7 +87,7 @@ def guard_entry(context: Context, state: EngineState, book: Entering) -> Decisio
         pnl=-book.fees,
     )
     opened, amend = exits.amended(opened)
-    state = replace(state, book=opened)
+    state = state._replace(book=opened)
     news = RecordEntry(book.candle_ms, _entry_news(context, book, opened))
     state, closing = exits.close_if_due(context, state)
     return state, (*amend, Place(exits.target_request(opened), {}), news, *closing)
@@ -100,7 +100,7 @@ def _on_funding(context: Context, state: EngineState, execution: Execution) -> D
     book = state.book
     received = -execution.fee_usdt
     if not isinstance(book, Open):
-        return replace(state, wallet=state.wallet + received), ()
+        return state._replace(wallet=state.wallet + received), ()
     locked = rule.position_margin(
         context.contract, context.terms, book.lots, book.entry_ticks, book.leverage, book.extra_margin
     )
@@ -108,9 +108,9 @@ def _on_funding(context: Context, state: EngineState, execution: Execution) -> D
     book = replace(
         book, funding=book.funding + received, pnl=book.pnl + received, extra_margin=book.extra_margin - taken
     )
-    state = replace(state, wallet=state.wallet + received)
+    state = state._replace(wallet=state.wallet + received)
     book, amend = exits.guarded(context, book) if taken > 0.0 else (book, ())
-    return replace(state, book=book), amend
+    return state._replace(book=book), amend
 
 
 # ---- out ------------------------------------------------------------------------------------------
@@ -144,11 +144,11 @@ def _on_exit_fill(context: Context, state: EngineState, execution: Execution) ->
         exit_value_ticks=book.exit_value_ticks + execution.lots * execution.price_ticks,
         pnl=book.pnl + change,
     )
-    state = replace(state, wallet=state.wallet + change, book=book)
+    state = state._replace(wallet=state.wallet + change, book=book)
     news = _news_of_others(execution)
     if left:
         book, amend = exits.guarded(context, book)
-        return replace(state, book=book), (*amend, *news)
+        return state._replace(book=book), (*amend, *news)
     state, commands = _closed(context, state, book, execution)
     return state, commands + news
 
@@ -167,7 +167,7 @@ def _closed(context: Context, state: EngineState, book: Open, execution: Executi
     row = trade_row(context, book, reason, execution.candle_ms, state.wallet)
     tally = after_trade(state.tally, state.wallet, book.pnl, execution.candle_ms + context.candle_ms)
     leftover = () if reason is ExitReason.TARGET else (Cancel(book.target_id),)
-    return replace(state, book=Flat(), tally=tally), (*leftover, RecordTrade(row))
+    return state._replace(book=Flat(), tally=tally), (*leftover, RecordTrade(row))
 
 
 def _reason(book: Open, execution: Execution) -> ExitReason:

@@ -64,6 +64,7 @@ class Books:
         self._first_sent_ms: int | None = None
         self._observer = observer
         self._told: set[str] = set()
+        self._held: tuple[c.Record, ...] = ()
 
     # ---- deciding and booking ----------------------------------------------------------------------
 
@@ -122,8 +123,27 @@ class Books:
 
     # ---- writing down ------------------------------------------------------------------------------
 
+    def hold_back(self, records: tuple[c.Record, ...]) -> None:
+        """These may be written down a moment later: with the next record, or by `release`."""
+        self._held += records
+
+    def release(self) -> None:
+        """Write down what was held back."""
+        held, self._held = self._held, ()
+        for record in held:
+            self._write(record)
+
+    @property
+    def holds_back(self) -> bool:
+        """Whether records wait to be written down."""
+        return bool(self._held)
+
     def record(self, record: c.Record) -> None:
-        """Write a record down and show it."""
+        """Write a record down and show it; what was held back goes first."""
+        self.release()
+        self._write(record)
+
+    def _write(self, record: c.Record) -> None:
         journal = self.journal
         match record:
             case c.RecordBlocked(candle_ms, reason, detail):

@@ -6,8 +6,6 @@ calls `decide`, writes intents and records down, and only then acts.
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 
 from your_short_trade_margin_call.domain.messages import (
@@ -56,7 +54,7 @@ def decide(context: Context, state: EngineState, event: Event | Answer) -> Decis
         case QuoteArrived():
             return _on_quote(context, state, event)
         case MarketEnded(time_ms):
-            return exits.close(context, replace(state, wish=None, time_ms=time_ms), ExitReason.END_OF_DATA)
+            return exits.close(context, state._replace(wish=None, time_ms=time_ms), ExitReason.END_OF_DATA)
         case Executed(execution):
             return bookings.on_execution(context, state, execution)
         case OrderChanged(order):
@@ -76,15 +74,15 @@ def _on_news(
     match event:
         case ParametersAdopted(time_ms, params, has_edge):
             note = RecordNote(time_ms, "adopted", {"has_edge": has_edge})
-            return replace(state, params=params, has_edge=has_edge, adopted_ms=time_ms), (note,)
+            return state._replace(params=params, has_edge=has_edge, adopted_ms=time_ms), (note,)
         case ControlsChanged(_, paused, flatten):
-            return exits.close_if_due(context, replace(state, paused=paused, flatten=flatten))
+            return exits.close_if_due(context, state._replace(paused=paused, flatten=flatten))
         case ConditionChanged():
             return _on_condition(context, state, event)
         case StreamLost(time_ms):
-            return replace(state, connected=False), (RecordNote(time_ms, "stream_lost", {}),)
+            return state._replace(connected=False), (RecordNote(time_ms, "stream_lost", {}),)
         case StreamRestored(time_ms):
-            return replace(state, connected=True), (RecordNote(time_ms, "stream_restored", {}),)
+            return state._replace(connected=True), (RecordNote(time_ms, "stream_restored", {}),)
 
 
 def _on_condition(context: Context, state: EngineState, event: ConditionChanged) -> Decision:
@@ -96,7 +94,7 @@ def _on_condition(context: Context, state: EngineState, event: ConditionChanged)
     note = RecordNote(
         event.time_ms, "condition", {"condition": str(event.condition), "is_on": event.is_on, "why": event.why}
     )
-    state, closing = exits.close_if_due(context, replace(state, conditions=conditions))
+    state, closing = exits.close_if_due(context, state._replace(conditions=conditions))
     return state, (note, *closing)
 
 
@@ -153,14 +151,14 @@ def _on_candle(context: Context, state: EngineState, candle: Candle) -> Decision
         return state, ()  # a duplicate or a late one: the window already has it
     missed = _missed_quote(state)
     window = (*state.window[1 - candles_kept(context, state) :], candle)
-    state = replace(
-        state, window=window, wish=None, price_ticks=candle.close, time_ms=candle.open_time_ms + context.candle_ms
+    state = state._replace(
+        window=window, wish=None, price_ticks=candle.close, time_ms=candle.open_time_ms + context.candle_ms
     )
     wish = find_wish(context, state)
     equity = RecordEquity(candle.open_time_ms, state.wallet, equity_of(context, state))
     if wish is None:
         return state, (*missed, equity)
-    return replace(state, wish=wish), (*missed, RecordSignal(wish.candle_ms, entries.wish_as_dict(wish)), equity)
+    return state._replace(wish=wish), (*missed, RecordSignal(wish.candle_ms, entries.wish_as_dict(wish)), equity)
 
 
 def _missed_quote(state: EngineState) -> tuple[Command, ...]:
@@ -171,7 +169,7 @@ def _missed_quote(state: EngineState) -> tuple[Command, ...]:
 
 
 def _on_quote(context: Context, state: EngineState, quote: QuoteArrived) -> Decision:
-    state = replace(state, time_ms=quote.time_ms, price_ticks=quote.mid_ticks)
+    state = state._replace(time_ms=quote.time_ms, price_ticks=quote.mid_ticks)
     if quote.opens_candle_ms is None:
         return state, ()
     state, commands = exits.on_opening(context, state, quote.opens_candle_ms)

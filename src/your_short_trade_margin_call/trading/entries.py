@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 from your_short_trade_margin_call.domain.messages import OrderRequest, QuoteArrived
@@ -25,7 +24,7 @@ def on_opening(context: Context, state: EngineState, quote: QuoteArrived) -> Dec
     wish = state.wish
     if wish is None or quote.opens_candle_ms is None:
         return state, ()
-    state = replace(state, wish=None, tally=begin_day(state.tally, state.wallet, quote.opens_candle_ms))
+    state = state._replace(wish=None, tally=begin_day(state.tally, state.wallet, quote.opens_candle_ms))
     block = _early_block(context, state, wish, quote)
     if block is not None:
         return state, (RecordBlocked(wish.candle_ms, *block),)
@@ -125,7 +124,7 @@ def _enter(context: Context, state: EngineState, wish: Wish, quote: QuoteArrived
         "quantity_clamped": size.quantity_clamped,
         "wallet": state.wallet,
     }
-    return replace(state, book=book), (Place(request, detail),)
+    return state._replace(book=book), (Place(request, detail),)
 
 
 def wish_as_dict(wish: Wish) -> dict[str, Any]:

@@ -48,7 +48,7 @@ def _open_on_opening(context: Context, state: EngineState, candle_ms: int) -> De
     if must_close(context, state):
         return close(context, state, ExitReason.CLOSED)
     book, amend = amended(book)
-    state, target = place_target(context, state, book) if book.needs_target else (replace(state, book=book), ())
+    state, target = place_target(context, state, book) if book.needs_target else (state._replace(book=book), ())
     return state, amend + target
 
 
@@ -74,12 +74,12 @@ def close(context: Context, state: EngineState, reason: ExitReason) -> Decision:
     name = link_id(context.symbol, book.candle_ms, Purpose.CLOSE, book.close_attempts)
     request = _buy_back(name, book.lots)
     book = replace(book, close_id=name, close_wanted=reason, close_attempts=book.close_attempts + 1)
-    return replace(state, book=book), (Place(request, {"reason": str(reason)}),)
+    return state._replace(book=book), (Place(request, {"reason": str(reason)}),)
 
 
 def close_again(context: Context, state: EngineState, book: Open, why: str) -> Decision:
     """A close that ended unfilled is repeated until flat: in a burst, then at every opening quote."""
-    state = replace(state, book=replace(book, close_id=None))
+    state = state._replace(book=replace(book, close_id=None))
     if book.close_attempts % CLOSE_BURST:
         return close(context, state, book.close_wanted or ExitReason.CLOSED)
     note = RecordNote(state.time_ms, str(Halt.CLOSE_FAILED), {"attempts": book.close_attempts, "why": why})
@@ -94,12 +94,12 @@ def close_residual(context: Context, state: EngineState) -> Decision:
     candle_ms = state.last_entry_ms or 0
     name = link_id(context.symbol, candle_ms, Purpose.CLOSE, RESIDUAL_FROM + stray.close_attempts)
     stray = replace(stray, close_id=name, close_attempts=stray.close_attempts + 1)
-    return replace(state, stray=stray), (Place(_buy_back(name, -stray.lots), {"reason": str(ExitReason.CLOSED)}),)
+    return state._replace(stray=stray), (Place(_buy_back(name, -stray.lots), {"reason": str(ExitReason.CLOSED)}),)
 
 
 def residual_again(context: Context, state: EngineState) -> Decision:
     """The close of a remainder has ended, and the remainder is still there: the next try."""
-    return close_residual(context, replace(state, stray=replace(state.stray, close_id=None)))
+    return close_residual(context, state._replace(stray=replace(state.stray, close_id=None)))
 
 
 def on_mismatch(context: Context, state: EngineState, found: Mismatch) -> Decision:
@@ -111,7 +111,7 @@ def on_mismatch(context: Context, state: EngineState, found: Mismatch) -> Decisi
     if unexplained:
         attempts = state.stray.close_attempts
         stray = Stray(extra, found.entry_ticks, is_residual=unexplained < 0, close_attempts=attempts)
-        state = replace(state, stray=stray if extra else Stray(close_attempts=attempts))
+        state = state._replace(stray=stray if extra else Stray(close_attempts=attempts))
     state = with_halt(state, Halt.POSITION_MISMATCH, "the exchange's position was not the one our executions make")
     state, closing = close(context, state, ExitReason.CLOSED)
     state, more = close_residual(context, state)
@@ -131,7 +131,7 @@ def place_target(context: Context, state: EngineState, book: Open) -> Decision:
     attempt = parsed[2] + 1 if parsed else 0
     name = link_id(context.symbol, book.candle_ms, Purpose.TARGET, attempt)
     book = replace(book, target_id=name, needs_target=False)
-    return replace(state, book=book), (Place(target_request(book), {}),)
+    return state._replace(book=book), (Place(target_request(book), {}),)
 
 
 def target_request(book: Open) -> OrderRequest:
@@ -165,7 +165,7 @@ def on_stop_refused(context: Context, state: EngineState, answer: StopRefused) -
     }
     note = RecordNote(state.time_ms, "stop_refused", detail)
     if stays is not None:
-        return replace(state, book=stays), (note,)
+        return state._replace(book=stays), (note,)
     state, commands = close(context, state, ExitReason.CLOSED)
     return state, (note, *commands)
 

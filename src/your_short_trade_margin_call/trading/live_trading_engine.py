@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
 from functools import partial
 from typing import Protocol
 
@@ -198,10 +197,12 @@ class LiveTradingEngine:
                 self._desk.agenda.next_ms = 0
             case _:
                 await self._desk.apply(event)
-        await self._turn()
+        if not (self._books.holds_back and isinstance(event, CandleClosed)):
+            await self._turn()
 
     async def _turn(self) -> None:
         """What is due beside the events; then those who watch are shown the state."""
+        self._books.release()
         await self._reconciler.turn()
         if self._desk.agenda.candles and not self._desk.agenda.full:
             await self._try_to_catch_up()
@@ -222,8 +223,21 @@ class LiveTradingEngine:
         await self._obey()
         await self._advise(lambda adviser: adviser.before_close(close_ms))
         await self._fill_gap(event)
-        await self._desk.apply(event)
+        await self._take_close(event)
         await self._advise(lambda adviser: adviser.after_close(close_ms))
+
+    async def _take_close(self, event: CandleClosed) -> None:
+        """Decide on a close; what was seen is written down after the order, if a signal now waits for its quote.
+
+        The quote is there at the same moment, and what the order rests on is written down with its intent.
+        """
+        commands = self._books.decide(event)
+        records = tuple(command for command in commands if isinstance(command, c.Record))
+        wish = self.state.wish
+        if wish is None or wish.blocked_at_close is not None or len(records) < len(commands):
+            await self._desk.carry_out(commands)
+        else:
+            self._books.hold_back(records)
 
     async def _fill_gap(self, event: CandleClosed) -> None:
         """Candles that no event brought are asked for before a signal is looked for among them."""
@@ -238,7 +252,7 @@ class LiveTradingEngine:
             return
         earlier = tuple(candle for candle in candles if candle.open_time_ms < open_ms)
         if earlier:
-            self._books.state = replace(self.state, window=earlier)
+            self._books.state = self.state._replace(window=earlier)
 
     async def _advise(self, question: Callable[[Adviser], Awaitable[ParametersAdopted | None]]) -> None:
         if self._adviser is None:
@@ -280,7 +294,7 @@ class LiveTradingEngine:
                 books.record(trade)
         pending = pending_entry(self.state, intents, executions)
         if pending is not None:
-            books.state = replace(self.state, book=pending)
+            books.state = self.state._replace(book=pending)
         await self._reconciler.at_start()
         await self._obey()
         await self._catch_up()
@@ -296,7 +310,7 @@ class LiveTradingEngine:
             adopted_ms, params, has_edge = last[0], params_from_dict(known["params"]), bool(known["has_edge"])
         elif chosen is not None:
             self._journal.adopt(adopted_ms, json.dumps(chosen))
-        self._books.state = replace(self.state, params=params, has_edge=has_edge, adopted_ms=adopted_ms)
+        self._books.state = self.state._replace(params=params, has_edge=has_edge, adopted_ms=adopted_ms)
 
     async def _try_to_catch_up(self) -> None:
         self._desk.agenda.candles = False
@@ -322,17 +336,20 @@ class LiveTradingEngine:
             return
         last = candles[-1]
         handled = self._journal.last_candle_ms()
-        self._books.state = replace(self.state, window=candles[:-1])
+        self._books.state = self.state._replace(window=candles[:-1])
         if handled is None or handled < last.open_time_ms:
             await self._on_close(CandleClosed(last))
+            wish = self.state.wish
+            if wish is not None and self._has_entered(wish.candle_ms + self._context.candle_ms):
+                self._books.state = self.state._replace(wish=None)  # killed between the order and the journal's rows
             return
-        self._books.state = replace(self.state, window=candles, price_ticks=last.close)
+        self._books.state = self.state._replace(window=candles, price_ticks=last.close)
         signals = self._journal.events_of("signal")
         if not signals or self._journal.is_blocked(last.open_time_ms):
             return
         wish = wish_from_dict(json.loads(signals[-1][1]))
         if wish.candle_ms == last.open_time_ms and not self._has_entered(wish.candle_ms + self._context.candle_ms):
-            self._books.state = replace(self.state, wish=wish)
+            self._books.state = self.state._replace(wish=wish)
 
     def _has_entered(self, candle_ms: int) -> bool:
         """Whether an entry into this candle is on its way or has been filled."""

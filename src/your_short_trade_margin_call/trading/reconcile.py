@@ -46,7 +46,7 @@ def with_intent(state: EngineState, execution: Execution, intents: dict[str, tup
     if not isinstance(state.book, Flat) or parsed is None or parsed[1] is not Purpose.ENTRY:
         return state
     intent = intents.get(execution.link_id)
-    return state if intent is None else replace(state, book=entering_from(*intent))
+    return state if intent is None else state._replace(book=entering_from(*intent))
 
 
 def entering_from(request: OrderRequest, context_text: str) -> Entering:
@@ -86,7 +86,7 @@ def with_wallet(state: EngineState, wallet_usdt: float) -> EngineState:
     """The exchange's wallet instead of ours; the loss limits count from the same distance as before."""
     drift, tally = wallet_usdt - state.wallet, state.tally
     tally = tally._replace(day_start_wallet=tally.day_start_wallet + drift, peak_wallet=tally.peak_wallet + drift)
-    return replace(state, wallet=wallet_usdt, tally=tally)
+    return state._replace(wallet=wallet_usdt, tally=tally)
 
 
 def inferred_purchase(context: Context, state: EngineState, account: AccountView) -> Execution | None:
@@ -138,7 +138,7 @@ def protect(
     book = replace(book, stop_on_exchange=stop)
     if target is None:  # the exchange never saw it: the same id
         commands.append(Place(exits.target_request(book), {}))
-    state = replace(state, book=replace(book, needs_target=False))
+    state = state._replace(book=replace(book, needs_target=False))
     if target is not None and target.status.is_final and target.filled_lots < target.lots:
         state, placing = exits.place_target(context, state, book)
         commands += placing
@@ -146,7 +146,7 @@ def protect(
     has_ended = isinstance(book, Open) and book.close_id is not None and (closing is None or closing.status.is_final)
     if isinstance(book, Open) and book.close_wanted is not None and (has_ended or book.close_id is None):
         attempts = book.close_attempts - (1 if has_ended and closing is None else 0)
-        reopened = replace(state, book=replace(book, close_id=None, close_attempts=attempts))
+        reopened = state._replace(book=replace(book, close_id=None, close_attempts=attempts))
         state, again = exits.close(context, reopened, book.close_wanted)
         commands += again
     return state, tuple(commands)
@@ -171,10 +171,10 @@ def _with_closing(
     if not isinstance(state.book, Open) or parsed is None:
         return state
     if parsed[1] is Purpose.TARGET:
-        return replace(state, book=replace(state.book, target_id=execution.link_id))
+        return state._replace(book=replace(state.book, target_id=execution.link_id))
     if parsed[1] is not Purpose.CLOSE or execution.link_id not in intents or parsed[2] >= exits.RESIDUAL_FROM:
         return state
-    return replace(state, book=_closing(state.book, *intents[execution.link_id]))
+    return state._replace(book=_closing(state.book, *intents[execution.link_id]))
 
 
 def _with_latest_close(state: EngineState, intents: Sequence[Intent]) -> EngineState:
@@ -184,7 +184,7 @@ def _with_latest_close(state: EngineState, intents: Sequence[Intent]) -> EngineS
         parsed = parse_link_id(request.link_id)
         if parsed is not None and parsed[1] is Purpose.CLOSE and parsed[2] >= exits.RESIDUAL_FROM:
             used = replace(state.stray, close_attempts=parsed[2] + 1 - exits.RESIDUAL_FROM)
-            state = replace(state, stray=used)
+            state = state._replace(stray=used)
             continue
         if not isinstance(book, Open) or parsed is None or parsed[0] != book.candle_ms:
             continue
@@ -192,7 +192,7 @@ def _with_latest_close(state: EngineState, intents: Sequence[Intent]) -> EngineS
             book = _closing(book, request, text)
         elif request.purpose is Purpose.TARGET:
             book = replace(book, target_id=request.link_id)
-    return replace(state, book=book)
+    return state._replace(book=book)
 
 
 def _closing(book: Open, request: OrderRequest, context_text: str) -> Open:

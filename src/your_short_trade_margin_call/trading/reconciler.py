@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from your_short_trade_margin_call.domain.errors import ExchangeError
 from your_short_trade_margin_call.domain.messages import AccountView, Order, OrderChanged
 from your_short_trade_margin_call.trading import commands as c
@@ -184,7 +182,7 @@ class Reconciler:
                 await desk.settle(book.request, None)
             else:  # intended before a kill and never sent: its signal may be traded still
                 self._books.journal.outcome(book.request.link_id, "not_found", desk.patience.now_ms())
-                self._books.state = replace(self._state, book=Flat())
+                self._books.state = self._state._replace(book=Flat())
             return True
         await desk.apply(OrderChanged(order))
         return order.status.is_final

@@ -6,8 +6,9 @@ with its exits). There is no "flat with a target" and no "open without an entry 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 from your_short_trade_margin_call.domain.instrument import Instrument
 from your_short_trade_margin_call.domain.messages import Candle, OrderRequest
@@ -165,9 +166,8 @@ class Stray:
     close_attempts: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class EngineState:
-    """Everything `decide` may look at besides the event.
+class EngineState(NamedTuple):
+    """Everything `decide` may look at besides the event. A tuple, since it is changed several times an event.
 
     `window` holds the last closed candles. `params` apply to closes after `adopted_ms`. `halts` says why no
     entry is made, `conditions` what outside forbids them; both empty when all is well. `last_entry_ms` is the
@@ -180,8 +180,8 @@ class EngineState:
     has_edge: bool = True
     adopted_ms: int = 0
     window: tuple[Candle, ...] = ()
-    book: Book = field(default_factory=Flat)
-    stray: Stray = field(default_factory=Stray)
+    book: Book = Flat()
+    stray: Stray = Stray()
     wish: Wish | None = None
     paused: bool = False
     flatten: bool = False
@@ -208,12 +208,12 @@ class EngineState:
 def with_halt(state: EngineState, kind: Halt, why: str) -> EngineState:
     """No entry from now on; the words of a halt that stands are renewed."""
     others = tuple(halt for halt in state.halts if halt[0] is not kind)
-    return replace(state, halts=(*others, (kind, why)))
+    return state._replace(halts=(*others, (kind, why)))
 
 
 def without_halts(state: EngineState, *kinds: Halt) -> EngineState:
     """These halts are over."""
-    return replace(state, halts=tuple(halt for halt in state.halts if halt[0] not in kinds))
+    return state._replace(halts=tuple(halt for halt in state.halts if halt[0] not in kinds))
 
 
 def is_halted(state: EngineState, kind: Halt) -> bool:

@@ -41,7 +41,7 @@ def book_stray(contract: Contract, state: EngineState, execution: Execution) -> 
     change, stray = _booked(contract, state.stray, execution)
     if execution.side is Side.SELL and parse_link_id(execution.link_id):
         stray = replace(stray, is_residual=True)  # an entry of ours, given up for lost: it is bought back
-    state = replace(state, wallet=state.wallet + change, stray=stray)
+    state = state._replace(wallet=state.wallet + change, stray=stray)
     if execution.link_id and execution.link_id == state.stray.close_id:
         return state, ()
     detail = {"exec_id": execution.exec_id, "side": int(execution.side), "lots": execution.lots}
