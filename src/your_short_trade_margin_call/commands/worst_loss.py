@@ -9,7 +9,7 @@ from your_short_trade_margin_call.reporting.worst_loss import WorstLoss
 from your_short_trade_margin_call.rules import position as rule
 from your_short_trade_margin_call.rules.costs import buy_fill, fee, notional, sell_fill
 from your_short_trade_margin_call.rules.entry import ALLOWED, plan_entry
-from your_short_trade_margin_call.rules.terms import NO_PRICE, make_contract, make_terms, make_trial, price_to_ticks
+from your_short_trade_margin_call.rules.terms import NO_PRICE, make_contract, make_terms, price_to_ticks, stop_loss_of
 from your_short_trade_margin_call.settings import Settings
 
 
@@ -38,7 +38,7 @@ def worst_loss(
     lots, leverage = plan.size.lots, plan.size.leverage
     entry = sell_fill(mid, terms.spread_bps, terms.slippage_bps)
     entry_fee = fee(contract, lots, entry, terms.taker_fee_rate)
-    guards = rule.guards_of(contract, terms, lots, entry, leverage, 0.0, make_trial(params).stop_loss_pct)
+    guards = rule.guards_of(contract, terms, lots, entry, leverage, 0.0, stop_loss_of(params))
     liquidated = entry_fee - rule.liquidate(contract, terms, lots, entry, leverage, 0.0).wallet_change
     has_stop = guards.stop != NO_PRICE
     stopped = liquidated

@@ -48,12 +48,15 @@ def interpreting() -> Iterator[None]:
 def interpret(kernel: Any, arguments: tuple[Any, ...]) -> Any:
     """What a kernel returns, and does to its arrays."""
     with np.errstate(all="ignore"):
-        return _as_returned(_function(kernel)(*map(_as_taken, arguments)))
+        return _as_returned(uncompiled(kernel)(*map(_as_taken, arguments)))
 
 
 @cache
-def _function(kernel: Any) -> Callable[..., Any]:
-    """A kernel's function, which calls uncompiled ones only."""
+def uncompiled(kernel: Any) -> Callable[..., Any]:
+    """A kernel's function, which calls uncompiled ones only.
+
+    For rules of a few operations that Python calls one at a time: handing values to a compiled kernel costs more.
+    """
     function = kernel.py_func
     names = function.__code__.co_names
     known = {name: _as_known(function.__globals__[name], names) for name in names if name in function.__globals__}
@@ -65,7 +68,7 @@ def _function(kernel: Any) -> Callable[..., Any]:
 def _as_known(value: Any, names: tuple[str, ...]) -> Any:
     """A global as an uncompiled function knows it: kernels, and our modules with what it names of them."""
     if isinstance(value, Dispatcher):
-        return _function(value)
+        return uncompiled(value)
     if isinstance(value, ModuleType) and value.__name__.startswith(_PACKAGE):
         named = (name for name in names if hasattr(value, name))
         return SimpleNamespace(**{name: _as_known(getattr(value, name), ()) for name in named})

@@ -122,9 +122,14 @@ def make_trial(params: StrategyParams) -> Trial:
         exit_type=params.exit_type.code,
         risk_fraction=float(params.risk_fraction),
         take_profit_pct=float(params.take_profit_pct),
-        stop_loss_pct=_or_nan(params.stop_loss_pct),
+        stop_loss_pct=stop_loss_of(params),
         max_hold_ms=int(params.max_hold_ms or 0),
     )
+
+
+def stop_loss_of(params: StrategyParams) -> float:
+    """The stop-loss of a parameter set, NaN where it has none."""
+    return _or_nan(params.stop_loss_pct)
 
 
 def luck_key(seed: int, symbol: str) -> np.uint64:

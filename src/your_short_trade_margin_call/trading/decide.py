@@ -23,8 +23,10 @@ from your_short_trade_margin_call.domain.messages import (
     StreamRestored,
 )
 from your_short_trade_margin_call.domain.words import BlockReason, ExitReason
+from your_short_trade_margin_call.rules import signal
+from your_short_trade_margin_call.rules.interpreted import uncompiled
 from your_short_trade_margin_call.rules.position import unrealized_pnl
-from your_short_trade_margin_call.rules.signal import Levels, is_failed_peak, levels_before
+from your_short_trade_margin_call.rules.signal import Levels, levels_before
 from your_short_trade_margin_call.trading import answers, bookings, entries, exits
 from your_short_trade_margin_call.trading.commands import (
     Answer,
@@ -40,6 +42,8 @@ from your_short_trade_margin_call.trading.commands import (
 )
 from your_short_trade_margin_call.trading.sanity import nonsense
 from your_short_trade_margin_call.trading.state import Context, EngineState, Flat, Open, Wish
+
+is_failed_peak = uncompiled(signal.is_failed_peak)
 
 Decision = tuple[EngineState, tuple[Command, ...]]
 

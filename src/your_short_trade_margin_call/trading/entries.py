@@ -7,14 +7,18 @@ from typing import Any
 from your_short_trade_margin_call.domain.messages import OrderRequest, QuoteArrived
 from your_short_trade_margin_call.domain.params import params_as_dict, params_from_dict
 from your_short_trade_margin_call.domain.words import BlockReason, OrderType, Purpose, Side
+from your_short_trade_margin_call.rules import entry as rule
 from your_short_trade_margin_call.rules.costs import notional
-from your_short_trade_margin_call.rules.entry import ALLOWED, Plan, begin_day, limit_block, plan_entry
+from your_short_trade_margin_call.rules.entry import ALLOWED, Plan, plan_entry
 from your_short_trade_margin_call.rules.grid import ceil_step, floor_step
+from your_short_trade_margin_call.rules.interpreted import uncompiled
 from your_short_trade_margin_call.rules.position import guards_of
-from your_short_trade_margin_call.rules.terms import NO_PRICE, Contract, make_trial
+from your_short_trade_margin_call.rules.terms import NO_PRICE, Contract, stop_loss_of
 from your_short_trade_margin_call.trading.commands import Command, Place, RecordBlocked
 from your_short_trade_margin_call.trading.ids import link_id
 from your_short_trade_margin_call.trading.state import Context, EngineState, Entering, Flat, Wish
+
+begin_day, limit_block = uncompiled(rule.begin_day), uncompiled(rule.limit_block)
 
 Decision = tuple[EngineState, tuple[Command, ...]]
 
@@ -105,7 +109,7 @@ def _enter(context: Context, state: EngineState, wish: Wish, quote: QuoteArrived
         quote.mid_ticks,
         size.leverage,
         0.0,
-        make_trial(wish.params).stop_loss_pct,
+        stop_loss_of(wish.params),
     )
     request = OrderRequest(
         link_id=link_id(context.symbol, candle_ms, Purpose.ENTRY),

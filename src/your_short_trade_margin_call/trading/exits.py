@@ -7,7 +7,7 @@ from dataclasses import replace
 from your_short_trade_margin_call.domain.messages import OrderRequest
 from your_short_trade_margin_call.domain.words import BlockReason, ExitReason, OrderType, Purpose, Side
 from your_short_trade_margin_call.rules import position as rule
-from your_short_trade_margin_call.rules.terms import NO_PRICE, make_trial
+from your_short_trade_margin_call.rules.terms import NO_PRICE, stop_loss_of
 from your_short_trade_margin_call.trading.commands import AmendStop, Command, Mismatch, Place, RecordNote, StopRefused
 from your_short_trade_margin_call.trading.ids import link_id, parse_link_id
 from your_short_trade_margin_call.trading.state import (
@@ -187,7 +187,7 @@ def guarded(context: Context, book: Open) -> tuple[Open, tuple[Command, ...]]:
         book.entry_ticks,
         book.leverage,
         book.extra_margin,
-        make_trial(book.params).stop_loss_pct,
+        stop_loss_of(book.params),
     )
     return amended(replace(book, guards=guards))
 
@@ -202,7 +202,7 @@ def wanted_stop(context: Context, state: EngineState) -> int | None:
     if book.request.attached_stop_ticks is not None:
         return book.request.attached_stop_ticks
     leverage = book.request.leverage or context.terms.leverage
-    stop_loss_pct = make_trial(book.wish.params).stop_loss_pct
+    stop_loss_pct = stop_loss_of(book.wish.params)
     guards = rule.guards_of(
         context.contract, context.terms, book.filled_lots, book.entry_ticks, leverage, 0.0, stop_loss_pct
     )

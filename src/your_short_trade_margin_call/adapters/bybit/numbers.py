@@ -6,7 +6,10 @@ from decimal import Decimal, InvalidOperation
 
 from your_short_trade_margin_call.domain.errors import ExchangeError
 from your_short_trade_margin_call.domain.instrument import Instrument
-from your_short_trade_margin_call.rules.grid import snap
+from your_short_trade_margin_call.rules import grid
+from your_short_trade_margin_call.rules.interpreted import uncompiled
+
+snap = uncompiled(grid.snap)
 
 _TOLERANCE = Decimal("1e-9")
 """A number within this many steps of a step is on it (DESIGN 7)."""
@@ -71,7 +74,6 @@ class Grid:
         self._tick = instrument.tick_size
         self._qty_step = instrument.qty_step
         self._tick_float = float(instrument.tick_size)
-        snap(1.0)  # compiled now, not at the first quote
 
     def ticks(self, text: str) -> float:
         """A price in ticks, as the rules see recorded prices: on a tick when within 1e-9 of it, else between two.
