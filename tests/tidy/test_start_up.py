@@ -46,7 +46,8 @@ def test_a_sweep_of_the_invented_market_loads_no_library_of_tables(tmp_path: Pat
     loaded = loaded_by(tmp_path, "optimize", "BTCUSDT", "--market", "simulated", "--no-evidence", *more)
     assert "numba" in loaded
     assert not loaded & {*NEVER, "polars", "pandas", "pyarrow", "rich.progress"}
-    assert not loaded & {f"{PACKAGE.name}.{room}" for room in ("trading", "exchange", "adapters.bybit")}
+    unused = ("trading", "exchange", "adapters.bybit", "examiner", "research.evidence")
+    assert not loaded & {f"{PACKAGE.name}.{room}" for room in unused}
 
 
 def test_a_replay_loads_what_reads_its_file_and_no_more(tmp_path: Path) -> None:

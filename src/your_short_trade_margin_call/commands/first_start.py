@@ -49,8 +49,11 @@ def begin_first_start(screen: Screen) -> None:
 
 def promptly(work: Callable[[], Result], is_small: bool = True) -> Result:
     """Do `work`; small work on a first start is interpreted, and does not wait for the compiler."""
-    if not is_small or is_compiled(run_paths):
-        return work()
+    return work() if not is_small or is_compiled(run_paths) else interpreted(work)
+
+
+def interpreted(work: Callable[[], Result]) -> Result:
+    """Do `work` without the compiler, and without what it kept."""
     try:
         with interpreting():
             return work()

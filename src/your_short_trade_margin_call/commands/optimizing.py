@@ -12,6 +12,7 @@ from your_short_trade_margin_call.commands.affording import Agreement, require_a
 from your_short_trade_margin_call.commands.asking import can_ask
 from your_short_trade_margin_call.commands.first_start import (
     begin_first_start,
+    interpreted,
     is_small_work,
     promptly,
     warn_of_compiling,
@@ -207,7 +208,8 @@ def show_worst_loss(
     """Print what the next position may lose, before there is one."""
     settings, instrument = prepared.request.settings, prepared.instrument
     cap_usdt = prepared.request.max_notional_usdt
-    loss = promptly(lambda: worst_loss(settings, instrument, params, last_price, avg_win_pct, cap_usdt))
+    # Some ten small rules, once each: sooner reckoned than their compiled selves are loaded.
+    loss = interpreted(lambda: worst_loss(settings, instrument, params, last_price, avg_win_pct, cap_usdt))
     screen.heading("What a trade can lose")
     if loss is None:
         screen.say("  At this price and balance no order is large enough: there would be no trade.")

@@ -6,19 +6,20 @@ import os
 import time
 from concurrent.futures import Executor
 from datetime import datetime, timezone
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from your_short_trade_margin_call import __version__
 from your_short_trade_margin_call.adapters.storage.artefacts import artefact_head
-from your_short_trade_margin_call.adapters.storage.looks import Looks
 from your_short_trade_margin_call.adapters.storage.optimization_queue import OptimizationQueue, Owner
 from your_short_trade_margin_call.adapters.system_clock import stopwatch_s
 from your_short_trade_margin_call.composition.request import Prepared
 from your_short_trade_margin_call.domain.words import Account
-from your_short_trade_margin_call.examiner import Examiner
 from your_short_trade_margin_call.main_engine import MainEngine, Parts
 from your_short_trade_margin_call.market.candles import Candles
 from your_short_trade_margin_call.research.backtest_engine import BacktestEngine
+
+if TYPE_CHECKING:
+    from your_short_trade_margin_call.examiner import Examiner
 
 
 def make_backtest_engine(prepared: Prepared, executor: Executor | None = None) -> BacktestEngine:
@@ -33,6 +34,9 @@ def make_optimizer(prepared: Prepared, executor: Executor | None = None) -> Main
 
 def make_examiner(prepared: Prepared) -> Examiner:
     """Who looks at the record of the request's procedure; its many small sweeps are made here."""
+    from your_short_trade_margin_call.adapters.storage.looks import Looks
+    from your_short_trade_margin_call.examiner import Examiner
+
     request = prepared.request
     engine, looks = make_backtest_engine(prepared), Looks(request.paths.looks)
     return Examiner(request.symbol, prepared.name, engine, request.grid, prepared.history, looks)

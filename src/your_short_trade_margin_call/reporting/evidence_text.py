@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from your_short_trade_margin_call.domain.spans import DAY_MS, HOUR_MS
 from your_short_trade_margin_call.market.candles import Candles
 from your_short_trade_margin_call.reporting.text import counted, span
-from your_short_trade_margin_call.research.evidence import Evidence
-from your_short_trade_margin_call.research.record import Record
+
+if TYPE_CHECKING:
+    from your_short_trade_margin_call.research.evidence import Evidence
+    from your_short_trade_margin_call.research.record import Record
 
 NOT_TESTED = "NOT TESTED"
 

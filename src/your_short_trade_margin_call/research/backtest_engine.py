@@ -20,8 +20,6 @@ from your_short_trade_margin_call.research import account_kernel as books
 from your_short_trade_margin_call.research.adoption import Adoption, Chosen, adoption
 from your_short_trade_margin_call.research.many_sweeps import sweep_many
 from your_short_trade_margin_call.research.metrics import Metrics, metric_columns, metrics_row
-from your_short_trade_margin_call.research.procedure import STEP_MS, Procedure
-from your_short_trade_margin_call.research.record import Record, make_record
 from your_short_trade_margin_call.research.running import trace
 from your_short_trade_margin_call.research.sample import Sample, first_of, sample_of, timed
 from your_short_trade_margin_call.research.survey import make_field
@@ -29,13 +27,14 @@ from your_short_trade_margin_call.research.sweep import Sweep, Take, blocked_by_
 from your_short_trade_margin_call.research.sweep_tasks import SweepTask, require_candles, sweep_inputs
 from your_short_trade_margin_call.research.threads import Progress
 from your_short_trade_margin_call.research.trials import grid_params, only_trial, with_defaults
-from your_short_trade_margin_call.research.walk_forward import walk_forward
 from your_short_trade_margin_call.rules.terms import NO_PRICE
 from your_short_trade_margin_call.settings import ParameterGrid, Settings
 
 if TYPE_CHECKING:
     import polars
     from numpy.typing import NDArray
+
+    from your_short_trade_margin_call.research.record import Record
 
 
 @dataclass(frozen=True)
@@ -164,6 +163,11 @@ class BacktestEngine:
         Raises:
             TooFewCandlesError: the candles are fewer than a window and a step, or than the longest lookback needs.
         """
+        # What a sweep does not need is loaded here.
+        from your_short_trade_margin_call.research.procedure import STEP_MS, Procedure
+        from your_short_trade_margin_call.research.record import make_record
+        from your_short_trade_margin_call.research.walk_forward import walk_forward
+
         trials = grid_params(grid or ParameterGrid(), self.settings)
         require_candles(candles, max(trials.highest_high_lookback))
         step_ms = self.settings.reoptimize or STEP_MS
