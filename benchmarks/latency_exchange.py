@@ -68,6 +68,10 @@ async def silence(world: World) -> None:
         await asyncio.sleep(0.005)
 
 
+class NobodyHearsError(Exception):
+    """The client has no stream of candles, or has lost it and does not come back."""
+
+
 class Moments:
     """When the signalling pair's closed candle was handed to a socket first, and when an entry order was read."""
 
@@ -150,13 +154,16 @@ async def _heard_by_somebody(world: World) -> None:
     """Until the client has subscribed to the candles of every pair.
 
     Raises:
-        TimeoutError: it has not, or its stream is gone.
+        NobodyHearsError: it has not, or its stream is gone.
     """
     topics = [SIGNAL_TOPIC.replace(SIGNALS, name) for name in world.pairs]
-    async with asyncio.timeout(SUBSCRIBED_S):
-        # ASYNC110 wants an event to wait for; the bus has none.
-        while not all(world.public.wants(topic) for topic in topics):  # noqa: ASYNC110
-            await asyncio.sleep(0.01)
+    try:
+        async with asyncio.timeout(SUBSCRIBED_S):
+            # ASYNC110 wants an event to wait for; the bus has none.
+            while not all(world.public.wants(topic) for topic in topics):  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+    except TimeoutError:
+        raise NobodyHearsError from None
 
 
 def close_by_hand(world: World) -> None:
@@ -172,13 +179,18 @@ async def main(pairs: int, rounds: int) -> None:
     server = Server(world)
     await server.start()
     print(json.dumps({"url": server.url}), flush=True)
-    loop = asyncio.get_running_loop()
+    loop, is_heard = asyncio.get_running_loop(), True
     while line := (await loop.run_in_executor(None, sys.stdin.readline)).strip():
         if line == "close":
             close_by_hand(world)
             continue
-        taken = await one_round(world, server.streams)
-        await silence(world)
+        taken = None
+        if is_heard:
+            try:
+                taken = await one_round(world, server.streams)
+            except NobodyHearsError:  # what it does not hear it cannot trade, in this round and all others
+                is_heard = False
+            await silence(world)
         print(json.dumps(taken), flush=True)
     await server.stop()
 
