@@ -54,6 +54,8 @@ _FOLDER = _cache_folder()
 if _FOLDER is not None:
     numba.config.CACHE_DIR = str(_FOLDER)  # type: ignore[attr-defined]  # set at run time
 
+numba.config.DISABLE_JIT = 0  # type: ignore[attr-defined]  # NUMBA_DISABLE_JIT: kernels are interpreted in our own way
+
 
 class _KeptKernels:
     """Numba's cache on disk for one function, opened when the function is first called.
