@@ -18,7 +18,7 @@ from your_short_trade_margin_call.research.account_kernel import ACCOUNT, N_TRAD
 from your_short_trade_margin_call.research.ground_kernel import Signals
 from your_short_trade_margin_call.research.path_kernel import ALL, PATH
 from your_short_trade_margin_call.research.purse_kernel import LANES, PURSE, STEP
-from your_short_trade_margin_call.research.survey import Field, signals_of
+from your_short_trade_margin_call.research.survey import Field, Listing
 from your_short_trade_margin_call.research.sweep_kernel import IDLE, run_paths
 from your_short_trade_margin_call.research.threads import Progress, in_threads
 from your_short_trade_margin_call.research.trials import Trials
@@ -82,11 +82,12 @@ class Traced:
 
 
 def run_trials(
-    field: Field, trials: Trials, start_wallet: float, progress: Progress | None = None, workers: int | None = None
-) -> Iterator[Chunk]:
+    field: Field, trials: Trials, start_wallet: float, progress: Progress | None = None, workers: int | None = None,
+    listing: Listing | None = None,
+) -> Iterator[Chunk]:  # fmt: skip
     """Every trial of the grid, chunk by chunk, on all cores or so many of them; one worker is the calling thread.
 
-    So it is, unless told how many, where the work is small.
+    So it is, unless told how many, where the work is small. `listing` remembers the signals for whoever traces trials.
 
     An interruption (an error from `progress`, Ctrl-C) stops the kernels within milliseconds, the calling thread
     between two parts.
@@ -94,9 +95,9 @@ def run_trials(
     stop = np.zeros(1, dtype=np.bool_)
     is_small = len(trials) * len(field.market.time_ms) < _WORTH_THREADS
     workers = workers or (1 if is_small else os.cpu_count() or 1)
-    done = 0
+    listing, done = listing or Listing(field), 0
     for lookbacks, take_profits in _chunks(trials):
-        chunk, parts = _split(field, trials, start_wallet, lookbacks, take_profits, stop, workers)
+        chunk, parts = _split(field, listing, trials, start_wallet, lookbacks, take_profits, stop, workers)
         with closing(in_threads(parts, workers, stop)) as counts:
             for count in counts:
                 done += count or 0
@@ -117,11 +118,11 @@ def _chunks(trials: Trials) -> Iterator[tuple[range, range]]:
 
 
 def _split(
-    field: Field, trials: Trials, start_wallet: float, lookbacks: range, take_profits: range, stop: NDArray[np.bool_],
-    workers: int,
+    field: Field, listing: Listing, trials: Trials, start_wallet: float, lookbacks: range, take_profits: range,
+    stop: NDArray[np.bool_], workers: int,
 ) -> tuple[Chunk, Parts]:  # fmt: skip
     """A chunk with empty tables, and the parts of the work that fill them."""
-    signals, rows = signals_of(field, [trials.highest_high_lookback[i] for i in lookbacks])
+    signals, rows = listing.of(trials.highest_high_lookback[i] for i in lookbacks)
     _, n_exits, n_risks, _, n_stops, n_holds = trials.shape
     shape = (len(lookbacks), n_exits, n_risks, len(take_profits), n_stops, n_holds)
     chunk = _empty_chunk(trials, shape, lookbacks.start, take_profits.start)
@@ -217,10 +218,13 @@ def _empty_chunk(trials: Trials, shape: tuple[int, ...], first_lookback: int, fi
 # ---- some trials, with their curves -----------------------------------------------------------------
 
 
-def trace(field: Field, trials: Trials, numbers: Integers, start_wallet: float, keep_equity: bool = False) -> Traced:
+def trace(
+    field: Field, trials: Trials, numbers: Integers, start_wallet: float, keep_equity: bool = False,
+    listing: Listing | None = None,
+) -> Traced:  # fmt: skip
     """Run the trials of these numbers one by one, with their trades and curves."""
     lookback, exit_type, risk, take_profit, stop_loss, max_hold = np.unravel_index(numbers, trials.shape)
-    signals, rows = signals_of(field, [trials.highest_high_lookback[i] for i in lookback])
+    signals, rows = (listing or Listing(field)).of(trials.highest_high_lookback[i] for i in lookback)
     paths = _paths(trials, np.stack((rows, exit_type, take_profit, stop_loss, max_hold)), signals)
     paths["first_trial"] = np.arange(len(numbers))
     made = Traced(

@@ -90,6 +90,23 @@ def _towers(market: MarketArrays) -> tuple[Floats, Floats]:
     return lows, worst
 
 
+class Listing:
+    """The signals of a field, listed once for whoever asks again for some of the same lookbacks."""
+
+    def __init__(self, field: Field) -> None:
+        self._field = field
+        self._lookbacks: Integers = np.zeros(0, dtype=np.int64)
+        self._signals: Signals | None = None
+
+    def of(self, lookbacks: Iterable[int]) -> tuple[Signals, Integers]:
+        """Signals of these lookbacks, and perhaps of others; for each the row where its signals stand."""
+        wanted = np.array(list(lookbacks), dtype=np.int64)
+        if self._signals is None or not np.isin(wanted, self._lookbacks).all():
+            self._lookbacks = np.unique(wanted)
+            self._signals, _ = signals_of(self._field, self._lookbacks)
+        return self._signals, np.searchsorted(self._lookbacks, wanted)
+
+
 def signals_of(field: Field, lookbacks: Iterable[int]) -> tuple[Signals, Integers]:
     """Signals of the distinct lookbacks, and for each lookback the row where its signals stand."""
     distinct, rows = np.unique(np.array(list(lookbacks), dtype=np.int64), return_inverse=True)

@@ -16,7 +16,7 @@ from your_short_trade_margin_call.research.best_rows import BestRows, Trace, som
 from your_short_trade_margin_call.research.metrics import Metrics, metric_columns, metrics_row
 from your_short_trade_margin_call.research.running import Chunk, run_trials, trace
 from your_short_trade_margin_call.research.selection import rank
-from your_short_trade_margin_call.research.survey import Field, make_field
+from your_short_trade_margin_call.research.survey import Field, Listing, make_field
 from your_short_trade_margin_call.research.table import Column, Table, as_polars, make_table
 from your_short_trade_margin_call.research.threads import Progress
 from your_short_trade_margin_call.research.trials import Trials
@@ -131,8 +131,9 @@ def run_sweep(
     """
     ground = make_field(market, contract, terms, min(trials.highest_high_lookback))
     report = None if progress is None else _Report(progress, len(trials))
-    chunks = run_trials(ground, trials, starting_balance, report, workers)
-    run = _Run(ground, trials, starting_balance, report)
+    listing = Listing(ground)
+    chunks = run_trials(ground, trials, starting_balance, report, workers, listing)
+    run = _Run(ground, trials, starting_balance, report, listing)
     if take is not None or is_wide(len(trials)):
         return _wide(run, chunks, take)
     wants_all = curves == "table" and len(trials) * len(market.time_ms) <= TRACED_CANDLES
@@ -161,6 +162,7 @@ class _Run:
     trials: Trials
     start_wallet: float
     report: _Report | None = None
+    listing: Listing | None = None
 
     def heed(self) -> None:
         """Let whoever watches interrupt."""
@@ -172,7 +174,8 @@ class _Run:
         made = np.empty((len(numbers), 2))
         for start in range(0, len(numbers), _TRACED_AT_ONCE):
             some = slice(start, start + _TRACED_AT_ONCE)
-            made[some] = trace(self.ground, self.trials, numbers[some], self.start_wallet).curves
+            traced = trace(self.ground, self.trials, numbers[some], self.start_wallet, listing=self.listing)
+            made[some] = traced.curves
             self.heed()
         return made
 
@@ -227,7 +230,7 @@ def _made(run: _Run, rows: Chunk, top: int) -> Sweep:
     columns = metric_columns(rows.summary, np.full((len(rows.trials), 2), np.nan), run.start_wallet)
     columns["drawdown"], columns["sharpe"] = with_curves(columns, lambda at: run.trace(rows.trials[at]), top)
     order = rank(columns["pnl_pct"], columns["drawdown"])
-    later = replace(run, report=None)  # nobody watches any more when the table is asked for
+    later = replace(run, report=None, listing=None)  # nobody watches any more when the table is asked for
     return Sweep(run.trials, rows.trials, columns, rows.blocked, order, lambda at: later.trace(rows.trials[at]))
 
 
