@@ -99,10 +99,13 @@ def test_small_work_is_interpreted_until_the_rules_are_compiled(
     assert not promptly(is_interpreting)
 
 
-def test_what_the_interpreter_refuses_is_done_again_compiled(never_compiled: list[str]) -> None:
+@pytest.mark.parametrize("refusal", [ZeroDivisionError, OverflowError, ValueError])
+def test_what_the_interpreter_refuses_is_done_again_compiled(
+    never_compiled: list[str], refusal: type[Exception]
+) -> None:
     def work() -> str:
         if is_interpreting():
-            raise ZeroDivisionError
+            raise refusal
         return "compiled"
 
     assert promptly(work) == "compiled"
@@ -124,5 +127,7 @@ def test_where_no_process_can_be_started_the_result_is_the_same(
         raise OSError
 
     monkeypatch.setattr(first_start.subprocess, "Popen", refused)
-    assert face("optimize", "BTC").code == 0
+    answer = face("optimize", "BTC")
+    assert answer.code == 0
+    assert "its rules are interpreted." in " ".join(answer.out.replace("SIMULATED", "").split())
     assert never_compiled == []

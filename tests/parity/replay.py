@@ -37,10 +37,10 @@ def make_venue(world: World, faults: FaultPlan | None = None) -> tuple[ReplayVen
     return ReplayVenue(market, exchange, ScaledClock(int(world.candles.time_ms[0]))), exchange
 
 
-def make_engine(world: World, venue: ReplayVenue, journal: SqliteJournal) -> LiveTradingEngine:
+def make_engine(world: World, venue: ReplayVenue, journal: SqliteJournal, **more: Any) -> LiveTradingEngine:
     params = with_defaults(world.params, world.settings)
     context = make_context(world.settings, world.instrument, params.highest_high_lookback)
-    return LiveTradingEngine(context, venue, journal, ScaledClock(0), params=params)
+    return LiveTradingEngine(context, venue, journal, ScaledClock(0), params=params, **more)
 
 
 def replay(world: World, faults: FaultPlan | None = None) -> Replay:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -17,8 +18,8 @@ from tests.worlds import World, random_world
 from your_short_trade_margin_call.adapters.storage.journal import SqliteJournal
 from your_short_trade_margin_call.domain.messages import OrderRequest
 from your_short_trade_margin_call.domain.params import StrategyParams
-from your_short_trade_margin_call.domain.words import ExitType
-from your_short_trade_margin_call.exchange.faults import FaultPlan
+from your_short_trade_margin_call.domain.words import ExitType, Purpose
+from your_short_trade_margin_call.exchange.faults import Fault, FaultPlan
 from your_short_trade_margin_call.exchange.replay_venue import ReplayVenue
 from your_short_trade_margin_call.market.instruments import find_instrument
 from your_short_trade_margin_call.market.synthetic import SyntheticMarket, generate
@@ -32,10 +33,14 @@ class KilledError(BaseException):
 
 
 class KillingJournal:
-    """A journal in a process that dies once before and once after each distinct write."""
+    """A journal in a process that dies once before and once after each distinct write of some kinds.
 
-    def __init__(self, journal: SqliteJournal) -> None:
-        self._journal = journal
+    Whatever is written by a process that is dead, on its way out, is not.
+    """
+
+    def __init__(self, journal: SqliteJournal, dies_at: Sequence[str] = WRITES) -> None:
+        self._journal, self._dies_at = journal, dies_at
+        self.is_dead = False
         self.kills: Counter[str] = Counter()
         self._before: set[str] = set()
         self._after: set[str] = set()
@@ -47,6 +52,8 @@ class KillingJournal:
 
         def write(*arguments: Any) -> Any:
             key = f"{name}{arguments}"
+            if self.is_dead:
+                raise KilledError(name)
             self._die_once(self._before, key, f"before {name}")
             answer = method(*arguments)
             self._die_once(self._after, key, f"after {name}")
@@ -55,9 +62,10 @@ class KillingJournal:
         return write
 
     def _die_once(self, died: set[str], key: str, where: str) -> None:
-        if key not in died:
+        if key not in died and where.split()[-1] in self._dies_at:
             died.add(key)
             self.kills[where] += 1
+            self.is_dead = True
             raise KilledError(where)
 
 
@@ -67,21 +75,26 @@ class CountingVenue:
     def __init__(self, venue: ReplayVenue) -> None:
         self._venue = venue
         self.accepted: Counter[str] = Counter()
+        self.sent: Counter[str] = Counter()
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._venue, name)
 
     async def place(self, request: OrderRequest) -> str:
+        self.sent[request.link_id] += 1
         order_id = await self._venue.place(request)
         self.accepted[f"{request.purpose} {request.link_id.rsplit('-', 1)[0]}"] += 1
         return order_id
 
 
-def run_killed(world: World, faults: FaultPlan | None = None) -> tuple[KillingJournal, CountingVenue, SqliteJournal]:
+def run_killed(
+    world: World, faults: FaultPlan | None = None, dies_at: Sequence[str] = WRITES
+) -> tuple[KillingJournal, CountingVenue, SqliteJournal]:
     venue, _exchange = make_venue(world, faults)
     counting, journal = CountingVenue(venue), SqliteJournal(":memory:")
-    killing = KillingJournal(journal)
+    killing = KillingJournal(journal, dies_at)
     while True:
+        killing.is_dead = False
         engine = make_engine(world, counting, killing)  # type: ignore[arg-type]
         try:
             asyncio.run(engine.run())
@@ -134,6 +147,82 @@ def test_killed_at_every_write_of_a_wild_market(seed: int) -> None:
     assert (journal.trades(), journal.blocked_counts()) == (expected.trades, expected.blocked)
     assert [row for row in venue.accepted.items() if row[1] > 1] == []
     assert sum(killing.kills.values()) > 2 * 100
+
+
+AFTER_AN_ORDER = ("outcome", "execution")
+"""Writes that come when an order has left, and the rows of the close before it have not been written."""
+
+
+@pytest.mark.parametrize("name", ["defaults", "rejects", "limits"])
+def test_killed_behind_an_order_the_journal_says_of_its_close_what_was_seen(name: str) -> None:
+    world = DAYS[name]
+    undisturbed = SqliteJournal(":memory:")
+    venue, _exchange = make_venue(world, None)
+    asyncio.run(make_engine(world, venue, undisturbed).run())
+    killing, counting, journal = run_killed(world, dies_at=AFTER_AN_ORDER)
+    assert killing.kills["before outcome"] >= 4
+    assert journal.equity_rows() == undisturbed.equity_rows()
+    assert journal.events_of("signal") == undisturbed.events_of("signal")
+    assert journal.trades() == undisturbed.trades()
+    assert journal.blocked_counts() == undisturbed.blocked_counts()
+    assert [row for row in counting.accepted.items() if row[1] > 1] == []
+
+
+def test_killed_behind_an_entry_that_was_rejected_late_it_is_not_sent_again() -> None:
+    plan = FaultPlan.script({1: Fault.LATE_REJECT})
+    killing, venue, journal = run_killed(busy(1, 10, order_reject_prob=0.0), plan, dies_at=("outcome",))
+    assert killing.kills["before outcome"] >= 4
+    assert [row for row in venue.sent.items() if row[1] > 1] == []
+    assert journal.blocked_counts()["order_rejected"] == 1
+
+
+class StoppingAdviser:
+    """Stops the engine between a close that signals and its opening quote."""
+
+    def __init__(self) -> None:
+        self.engine: Any = None
+
+    async def before_close(self, _close_ms: int) -> None:
+        """Nothing."""
+
+    async def after_close(self, _close_ms: int) -> None:
+        if self.engine.state.wish is not None:
+            self.engine.stop()
+
+
+def test_stopped_between_close_and_quote_the_close_is_written_down() -> None:
+    world, journal, adviser = DAYS["defaults"], SqliteJournal(":memory:"), StoppingAdviser()
+    venue, _exchange = make_venue(world, None)
+    adviser.engine = make_engine(world, venue, journal, adviser=adviser)
+    state = asyncio.run(adviser.engine.run())
+    assert [time_ms for time_ms, _ in journal.events_of("signal")] == [state.wish.candle_ms]
+    assert journal.last_candle_ms() == state.wish.candle_ms
+
+
+class EarlyVenue:
+    """Notes how many closes were written down when an entry left."""
+
+    def __init__(self, venue: ReplayVenue, journal: SqliteJournal) -> None:
+        self._venue, self._journal = venue, journal
+        self.behind: list[bool] = []
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._venue, name)
+
+    async def place(self, request: OrderRequest) -> str:
+        if request.purpose is Purpose.ENTRY:
+            candle_ms = int(request.link_id.split("-")[1])
+            self.behind.append((self._journal.last_candle_ms() or 0) < candle_ms - 180_000)
+        return await self._venue.place(request)
+
+
+def test_an_entry_waits_for_no_row_but_its_intent() -> None:
+    world, journal = DAYS["defaults"], SqliteJournal(":memory:")
+    venue, _exchange = make_venue(world, None)
+    early = EarlyVenue(venue, journal)
+    asyncio.run(make_engine(world, early, journal).run())  # type: ignore[arg-type]
+    assert len(early.behind) >= 2
+    assert all(early.behind)
 
 
 @pytest.mark.parametrize("seed", shared(range(2_300, 2_308), 3))

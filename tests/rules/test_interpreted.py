@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -42,6 +43,11 @@ def _fill(pair: Pair, at: int) -> Pair:
 @jit
 def _never(pair: Pair, at: int) -> Pair:
     return _fill(pair, at)
+
+
+@jit
+def _two(values: tuple[float, int]) -> tuple[float, int]:
+    return values[0] / 2.0, values[1] + 1
 
 
 def places() -> np.ndarray:
@@ -104,3 +110,14 @@ def test_the_interpreter_is_left_again() -> None:
     with pytest.raises(ZeroDivisionError), interpreting():
         raise ZeroDivisionError
     assert not is_interpreting()
+
+
+def test_plain_tuples_are_taken_and_returned() -> None:
+    with interpreting():
+        made = _two((3.0, 4))
+    assert made == _two((3.0, 4)) == (1.5, 5)
+
+
+def test_other_threads_do_as_they_did() -> None:
+    with interpreting(), ThreadPoolExecutor(1) as other:
+        assert not other.submit(is_interpreting).result()

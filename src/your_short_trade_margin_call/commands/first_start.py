@@ -6,7 +6,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from contextlib import suppress
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from your_short_trade_margin_call.adapters.storage.files import is_in_use
 from your_short_trade_margin_call.reporting.screen import Screen
@@ -30,9 +30,9 @@ def is_small_work(n_candles: int, n_trials: int) -> bool:
     return n_candles * (n_trials + _ONCE) <= _MOST_INTERPRETED
 
 
-def warn_of_compiling(screen: Screen) -> None:
-    """Say why nothing seems to happen the first time."""
-    if not is_compiled(run_paths):
+def warn_of_compiling(screen: Screen, late: Any = run_paths) -> None:
+    """Say why nothing seems to happen the first time; `late` is a kernel that is compiled late of what is needed."""
+    if not is_compiled(late):
         screen.say(
             "First run of this version here: compiling its rules takes about a minute, longer on a busy computer."
         )
@@ -41,10 +41,8 @@ def warn_of_compiling(screen: Screen) -> None:
 def begin_first_start(screen: Screen) -> None:
     """Before small work: say why the first time is slower than others, and have the rules compiled beside it."""
     if not is_compiled(run_paths):
-        screen.say(
-            "First run of this version here: its rules are interpreted, and compiled in the background for later."
-        )
-        compile_beside()
+        beside = ", and compiled in the background for later" if compile_beside() else ""
+        screen.say(f"First run of this version here: its rules are interpreted{beside}.")
 
 
 def promptly(work: Callable[[], Result], is_small: bool = True) -> Result:
@@ -57,16 +55,22 @@ def interpreted(work: Callable[[], Result]) -> Result:
     try:
         with interpreting():
             return work()
-    except ArithmeticError:  # Python refuses what a compiled kernel reckons with: once more, compiled
+    except (ArithmeticError, ValueError):  # Python refuses what a compiled kernel reckons with: once more, compiled
         return work()
 
 
-def compile_beside() -> None:
-    """Begin `shortest-peak compile` in a process that outlives this one, unless one is at it or nothing can be kept."""
+def compile_beside() -> bool:
+    """Begin `shortest-peak compile` in a process that outlives this one, unless one is at it.
+
+    Returns:
+        Whether the rules are being compiled; they are not where they cannot be kept, or no process can be started.
+    """
     folder = kernels_folder()
-    if folder is None or is_in_use(folder / LOCK_NAME):
-        return
-    with suppress(OSError):  # where no process can be started, the next start compiles
+    if folder is None:
+        return False
+    if is_in_use(folder / LOCK_NAME):
+        return True
+    with suppress(OSError):
         _BESIDE.append(
             subprocess.Popen(  # noqa: S603 - our own module
                 [sys.executable, "-m", __name__.partition(".")[0], "compile"],
@@ -76,6 +80,8 @@ def compile_beside() -> None:
                 start_new_session=True,
             )
         )
+        return True
+    return False
 
 
 _BESIDE: list[subprocess.Popen[bytes]] = []

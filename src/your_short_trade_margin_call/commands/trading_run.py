@@ -32,6 +32,7 @@ from your_short_trade_margin_call.trading.state import Context, make_context
 
 if TYPE_CHECKING:
     from your_short_trade_margin_call.composition.live import Live
+from your_short_trade_margin_call.rules.position import unrealized_pnl
 
 SAME_MONEY_USDT = 1e-6
 """Wallet and journal may differ by this much: the dust of adding in another order."""
@@ -68,7 +69,7 @@ def trade_now(
     Raises:
         ShortestPeakError: something stopped it; what stays open has been said.
     """
-    warn_of_compiling(screen)
+    warn_of_compiling(screen, unrealized_pnl)
     rehearse(prepared, params)
     context = make_context(prepared.request.settings, prepared.instrument, params.highest_high_lookback)
     session, watcher = _session(screen, prepared, context)

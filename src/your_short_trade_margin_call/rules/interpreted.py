@@ -7,8 +7,9 @@ functions that the compiler would read, and comes to the same bits: both reckon 
 from __future__ import annotations
 
 import builtins
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import cache
 from types import FunctionType, ModuleType, SimpleNamespace
 from typing import Any
@@ -19,30 +20,28 @@ from numba.core.dispatcher import Dispatcher
 _PACKAGE = __name__.partition(".")[0]
 
 
-class _Mode:
-    """Whether kernels called from Python are interpreted."""
-
-    is_on = False
+_IS_ON: ContextVar[bool] = ContextVar("is_interpreting", default=False)
 
 
 def is_interpreting() -> bool:
-    """Whether kernels are interpreted at the moment."""
-    return _Mode.is_on
+    """Whether kernels that this thread calls are interpreted at the moment."""
+    return _IS_ON.get()
 
 
 @contextmanager
 def interpreting() -> Iterator[None]:
-    """Kernels called from Python are interpreted, in all threads; for work so small that compiling would take longer.
+    """Kernels that this thread calls are interpreted; for work so small that compiling would take longer.
 
     Raises:
         ArithmeticError: Python refuses what a compiled kernel reckons with: a division by nothing, a number too large
             for an integer. The work may be half done, and is to be done again, compiled.
+        ValueError: the same, for what is not a number.
     """
-    before, _Mode.is_on = _Mode.is_on, True
+    before = _IS_ON.set(True)
     try:
         yield
     finally:
-        _Mode.is_on = before
+        _IS_ON.reset(before)
 
 
 def interpret(kernel: Any, arguments: tuple[Any, ...]) -> Any:
@@ -80,12 +79,18 @@ def _as_taken(value: Any) -> Any:
     if isinstance(value, np.ndarray):
         return value.view(np.recarray) if value.dtype.names else value
     if isinstance(value, tuple):
-        return type(value)(*map(_as_taken, value))
+        return _remade(value, map(_as_taken, value))
     return np.float64(value) if isinstance(value, float) else value
 
 
 def _as_returned(value: Any) -> Any:
     """A result as a compiled kernel returns it: in Python's own numbers."""
     if isinstance(value, tuple):
-        return type(value)(*map(_as_returned, value))
+        return _remade(value, map(_as_returned, value))
     return value.item() if isinstance(value, np.generic) else value
+
+
+def _remade(value: tuple[Any, ...], items: Iterable[Any]) -> tuple[Any, ...]:
+    """A tuple of the same kind, named or not."""
+    make: Callable[[Iterable[Any]], tuple[Any, ...]] = getattr(value, "_make", tuple)
+    return make(items)

@@ -58,7 +58,7 @@ class RecordEntry:
 
 @dataclass(frozen=True, slots=True)
 class RecordSignal:
-    """A signal, kept so that a restart between close and opening quote loses nothing."""
+    """A signal, kept so that a restart knows it. An entry's intent holds it too, and may be written down before it."""
 
     candle_ms: int
     detail: dict[str, Any]
@@ -66,7 +66,7 @@ class RecordSignal:
 
 @dataclass(frozen=True, slots=True)
 class RecordEquity:
-    """The account at a candle's close: the last write for a candle, so it marks the candle as handled."""
+    """The account at a candle's close: the last of its records, so it marks the candle as handled."""
 
     candle_ms: int
     wallet_usdt: float

@@ -129,6 +129,7 @@ class LiveTradingEngine:
             if not self._stopping:
                 await self._settle_at_end()
         finally:
+            self._books.release()
             await events.close()
         self._journal.require()
         return self.state
@@ -295,10 +296,25 @@ class LiveTradingEngine:
         pending = pending_entry(self.state, intents, executions)
         if pending is not None:
             books.state = self.state._replace(book=pending)
+        self._recall_close()
         await self._reconciler.at_start()
         await self._obey()
         await self._catch_up()
         await self._turn()
+
+    def _recall_close(self) -> None:
+        """Killed after an entry was intended and before its close was written down: the intent holds what was seen."""
+        newest = next(reversed(self._books.entries.values()), None)
+        if newest is None:
+            return
+        seen = json.loads(newest[1])
+        candle_ms, handled_ms = int(seen["wish"]["candle_ms"]), self._journal.last_candle_ms()
+        if handled_ms is not None and candle_ms <= handled_ms:
+            return
+        signals = self._journal.events_of("signal")
+        if not signals or signals[-1][0] < candle_ms:
+            self._books.record(c.RecordSignal(candle_ms, seen["wish"]))
+        self._books.record(c.RecordEquity(candle_ms, seen["wallet"], seen["wallet"]))
 
     def _adopt_first(self) -> None:
         """The parameters to begin with: those of the journal, or those chosen for this run where they are others."""
@@ -339,9 +355,6 @@ class LiveTradingEngine:
         self._books.state = self.state._replace(window=candles[:-1])
         if handled is None or handled < last.open_time_ms:
             await self._on_close(CandleClosed(last))
-            wish = self.state.wish
-            if wish is not None and self._has_entered(wish.candle_ms + self._context.candle_ms):
-                self._books.state = self.state._replace(wish=None)  # killed between the order and the journal's rows
             return
         self._books.state = self.state._replace(window=candles, price_ticks=last.close)
         signals = self._journal.events_of("signal")
