@@ -111,23 +111,23 @@ def test_what_the_interpreter_refuses_is_done_again_compiled(
     assert promptly(work) == "compiled"
 
 
-def test_one_process_compiles_at_a_time(never_compiled: list[str], face: Face) -> None:
-    assert face("optimize", "BTC").code == 0
+def test_one_process_compiles_at_a_time(never_compiled: list[str], face: Face, few: Path) -> None:
+    assert face("optimize", "BTC", "--grid", few).code == 0
     assert never_compiled == ["compile"]
     with locked(Path(str(kernels_folder())) / LOCK_NAME):
-        answer = face("optimize", "BTC")
+        answer = face("optimize", "BTC", "--grid", few)
     assert answer.code == 0
     assert never_compiled == ["compile"]
 
 
 def test_where_no_process_can_be_started_the_result_is_the_same(
-    never_compiled: list[str], face: Face, monkeypatch: pytest.MonkeyPatch
+    never_compiled: list[str], face: Face, few: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refused(*_: object, **__: object) -> None:
         raise OSError
 
     monkeypatch.setattr(first_start.subprocess, "Popen", refused)
-    answer = face("optimize", "BTC")
+    answer = face("optimize", "BTC", "--grid", few)
     assert answer.code == 0
     assert "its rules are interpreted." in " ".join(answer.out.replace("SIMULATED", "").split())
     assert never_compiled == []
