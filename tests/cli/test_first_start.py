@@ -82,10 +82,11 @@ def test_what_is_small() -> None:
 
 
 @pytest.fixture
-def never_compiled(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Nothing is at hand; what would be begun is noted."""
+def never_compiled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Nothing is at hand, and nobody else compiles; what would be begun is noted."""
     begun: list[str] = []
     monkeypatch.setattr(first_start, "is_compiled", lambda kernel: kernel is not run_paths)
+    monkeypatch.setattr(first_start, "kernels_folder", lambda: tmp_path / "kernels")
     monkeypatch.setattr(first_start.subprocess, "Popen", lambda words, **_: begun.append(words[-1]))
     return begun
 
@@ -111,10 +112,10 @@ def test_what_the_interpreter_refuses_is_done_again_compiled(
     assert promptly(work) == "compiled"
 
 
-def test_one_process_compiles_at_a_time(never_compiled: list[str], face: Face, few: Path) -> None:
+def test_one_process_compiles_at_a_time(never_compiled: list[str], face: Face, few: Path, tmp_path: Path) -> None:
     assert face("optimize", "BTC", "--grid", few).code == 0
     assert never_compiled == ["compile"]
-    with locked(Path(str(kernels_folder())) / LOCK_NAME):
+    with locked(tmp_path / "kernels" / LOCK_NAME):
         answer = face("optimize", "BTC", "--grid", few)
     assert answer.code == 0
     assert never_compiled == ["compile"]
