@@ -365,7 +365,8 @@ def compile_(json: Json = False, debug: Debug = False) -> None:
     """
     from your_short_trade_margin_call.commands.compiling import compile_rules
 
-    compile_rules(Common(json=json, debug=debug), _screen(Common(json=json)))
+    common = Common(json=json, debug=debug)
+    compile_rules(common, _screen(common))
 
 
 @app.command(

@@ -87,7 +87,7 @@ def test_cut_before_its_answer_the_order_is_of_unknown_fate_and_sent_once() -> N
     async def talk(bench: Bench) -> None:
         await line_is_up(bench)
         bench.world.requests.on_arrival = lambda row: bench.server.streams.drop(TRADE) if row.path == CREATE else None
-        with pytest.raises(OutcomeUnknownError, match=r"connection broke|in time"):
+        with pytest.raises(OutcomeUnknownError, match="connection broke"):
             await bench.venue.place(entry())
         assert len(created(bench)) == 1
         found = await bench.venue.find("in")

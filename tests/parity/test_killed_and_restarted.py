@@ -156,9 +156,7 @@ AFTER_AN_ORDER = ("outcome", "execution")
 @pytest.mark.parametrize("name", ["defaults", "rejects", "limits"])
 def test_killed_behind_an_order_the_journal_says_of_its_close_what_was_seen(name: str) -> None:
     world = DAYS[name]
-    undisturbed = SqliteJournal(":memory:")
-    venue, _exchange = make_venue(world, None)
-    asyncio.run(make_engine(world, venue, undisturbed).run())
+    undisturbed = replay(world).journal
     killing, counting, journal = run_killed(world, dies_at=AFTER_AN_ORDER)
     assert killing.kills["before outcome"] >= 4
     assert journal.equity_rows() == undisturbed.equity_rows()

@@ -11,7 +11,6 @@ from your_short_trade_margin_call.commands.first_start import (
     begin_first_start,
     is_small_work,
     promptly,
-    warn_of_compiling,
 )
 from your_short_trade_margin_call.commands.optimizing import (
     facts_rows,
@@ -68,7 +67,7 @@ def backtest(
     candles = _last_days(prepared.candles, days)
     params = _params(screen, prepared, chosen, params_file)
     engine, is_small = make_backtest_engine(prepared), is_small_work(len(candles), 1)
-    (begin_first_start if is_small else warn_of_compiling)(screen)
+    begin_first_start(screen, is_small)
     result = promptly(lambda: engine.backtest(candles, params), is_small)
     if trades is not None:
         write_atomically(trades, result.trades.write_csv())

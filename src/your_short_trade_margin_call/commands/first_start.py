@@ -38,9 +38,11 @@ def warn_of_compiling(screen: Screen, late: Any = run_paths) -> None:
         )
 
 
-def begin_first_start(screen: Screen) -> None:
-    """Before small work: say why the first time is slower than others, and have the rules compiled beside it."""
-    if not is_compiled(run_paths):
+def begin_first_start(screen: Screen, is_small: bool) -> None:
+    """Say why the first time is slower than others; before small work, have the rules compiled beside it."""
+    if not is_small:
+        warn_of_compiling(screen)
+    elif not is_compiled(run_paths):
         beside = ", and compiled in the background for later" if compile_beside() else ""
         screen.say(f"First run of this version here: its rules are interpreted{beside}.")
 

@@ -15,7 +15,6 @@ from your_short_trade_margin_call.commands.first_start import (
     interpreted,
     is_small_work,
     promptly,
-    warn_of_compiling,
 )
 from your_short_trade_margin_call.commands.options import Common, Market, Wanted
 from your_short_trade_margin_call.commands.output import print_json
@@ -143,7 +142,7 @@ def swept(
     """
     n_trials = len(prepared.request.grid)
     is_small = not prepared.request.wants_evidence and is_small_work(len(window), n_trials)
-    (begin_first_start if is_small else warn_of_compiling)(screen)
+    begin_first_start(screen, is_small)
     require_agreement(screen, prepared, window, agreement)
     is_left = Event()
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from your_short_trade_margin_call.domain.messages import OrderRequest
 from your_short_trade_margin_call.domain.words import OrderType, Side
-from your_short_trade_margin_call.exchange.book import TRIGGERED, Book, Position, Quote, Triggers
+from your_short_trade_margin_call.exchange.book import TRIGGERED, UNCHANGED, Book, Position, Quote, Triggers
 from your_short_trade_margin_call.exchange.refusals import RefusalCode, refusal
 from your_short_trade_margin_call.rules.costs import notional, sell_fill
 from your_short_trade_margin_call.rules.grid import STEP_TOLERANCE
@@ -127,7 +127,7 @@ def check_attached(request: OrderRequest, attached: Triggers, terms: Terms, quot
     Raises:
         OrderRefusedError: `stop_wrong_side` or `take_profit_wrong_side`.
     """
-    if attached == Triggers():
+    if attached == UNCHANGED:
         return
     is_limit = request.order_type is OrderType.LIMIT
     fill = reference_ticks(request, quote) if is_limit else float(entry_fill_ticks(terms, quote))
@@ -148,7 +148,7 @@ def _check_form(request: OrderRequest, attached: Triggers, book: Book) -> None:
         raise refusal(RefusalCode.BAD_REQUEST, "A limit order needs a price of 1 tick or more.")
     if request.order_type in TRIGGERED and (not request.reduce_only or (request.trigger_ticks or 0) < 1):
         raise refusal(RefusalCode.BAD_REQUEST, f"A {request.order_type} order is reduce-only and needs a trigger.")
-    if request.reduce_only and attached != Triggers():
+    if request.reduce_only and attached != UNCHANGED:
         raise refusal(RefusalCode.BAD_REQUEST, "A stop or a take profit travels inside an entry only.")
 
 

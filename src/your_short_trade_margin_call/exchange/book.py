@@ -66,6 +66,10 @@ class Triggers(NamedTuple):
     take_profit: int | None = None
 
 
+UNCHANGED = Triggers()
+"""Both stay as they are; of a new order: nothing is attached."""
+
+
 @dataclass(frozen=True, slots=True)
 class Position:
     """The open short: `lots` is negative; no position at all is None, never one of 0 lots.

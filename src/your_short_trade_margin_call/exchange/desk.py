@@ -16,7 +16,7 @@ from your_short_trade_margin_call.exchange.admission import (
     check_take_profit_side,
     wanted_leverage,
 )
-from your_short_trade_margin_call.exchange.book import TRIGGERED, PlacedOrder, Quote, Triggers
+from your_short_trade_margin_call.exchange.book import TRIGGERED, UNCHANGED, PlacedOrder, Quote, Triggers
 from your_short_trade_margin_call.exchange.clearing import Clearing
 from your_short_trade_margin_call.exchange.positions import (
     locked_usdt,
@@ -43,7 +43,6 @@ class Arrival(NamedTuple):
 
 
 FREELY = Arrival()
-UNCHANGED = Triggers()
 
 
 def place_order(

@@ -23,11 +23,10 @@ from numpy.typing import NDArray
 from your_short_trade_margin_call.domain.errors import ArtefactError, BrokenInvariantError
 from your_short_trade_margin_call.domain.messages import AccountView, Event, Order, OrderRequest
 from your_short_trade_margin_call.domain.spans import CANDLE_MS
-from your_short_trade_margin_call.exchange.book import Book, Moment, Quote, Triggers
+from your_short_trade_margin_call.exchange.book import UNCHANGED, Book, Moment, Quote, Triggers
 from your_short_trade_margin_call.exchange.clearing import Clearing
 from your_short_trade_margin_call.exchange.desk import (
     FREELY,
-    UNCHANGED,
     Arrival,
     add_margin,
     amend_attached,
@@ -110,7 +109,8 @@ class SimulatedExchange(Windows):
             OrderRefusedError: `no_order`, or as for `place`: the order stands as it was.
             OutcomeUnknownError: it may have changed (by fault).
         """
-        self._write(lambda _number, _fault: self._amend_order(link_id, lots, price_ticks, trigger_ticks, attached))
+        change = {"lots": lots, "price_ticks": price_ticks, "trigger_ticks": trigger_ticks}
+        self._change(lambda quote: amend_order(self._clearing, link_id, quote, **change, attached=attached))
 
     def add_margin(self, usdt: float) -> None:
         """Add margin to the open position, or (negative) take back what was added.
@@ -119,7 +119,7 @@ class SimulatedExchange(Windows):
             OrderRefusedError: `no_position`, `insufficient_balance`, `margin_reduction`, `would_liquidate`.
             OutcomeUnknownError: it may have changed (by fault).
         """
-        self._write(lambda _number, _fault: self._add_margin(usdt))
+        self._change(lambda quote: add_margin(self._clearing, usdt, quote))
 
     def change_leverage(self, leverage: float) -> None:
         """Change the leverage of the open position and of resting entries; margin that was added is given back.
@@ -128,7 +128,7 @@ class SimulatedExchange(Windows):
             OrderRefusedError: `leverage`, `insufficient_balance` or `would_liquidate`.
             OutcomeUnknownError: it may have changed (by fault).
         """
-        self._write(lambda _number, _fault: self._change_leverage(leverage))
+        self._change(lambda quote: change_leverage(self._clearing, leverage, quote))
 
     def amend_stop(self, trigger_ticks: int) -> None:
         """Move the protective stop of the open position, or attach one; 0 (or NO_PRICE) removes it. Idempotent.
@@ -146,7 +146,7 @@ class SimulatedExchange(Windows):
             OrderRefusedError: `no_position`, `stop_wrong_side` or `take_profit_wrong_side`: both stand where they were.
             OutcomeUnknownError: they may have moved (by fault).
         """
-        self._write(lambda _number, _fault: self._amend_attached(triggers))
+        self._change(lambda quote: amend_attached(self._clearing, triggers, quote))
 
     def cancel(self, link_id: str) -> None:
         """Cancel an order; one that is gone already, or never was, is no error.
@@ -369,31 +369,21 @@ class SimulatedExchange(Windows):
         finally:
             self.check()
 
+    def _change(self, act: Callable[[Quote], None]) -> None:
+        """A write that makes no order, at the current quote."""
+
+        def write(_number: int, _fault: Fault | None) -> str:
+            act(self._current_quote())
+            return ""
+
+        self._write(write)
+
     def _place(self, request: OrderRequest, arrival: Arrival, number: int, fault: Fault | None) -> str:
         quote = self._current_quote()
         if self._ended and not request.reduce_only:
             raise refusal(RefusalCode.MARKET_ENDED, "The market has ended: only exits are taken.")
         late_reject = fault is Fault.LATE_REJECT
         return place_order(self._clearing, request, quote, number, late_reject=late_reject, arrival=arrival)
-
-    def _amend_order(
-        self, link_id: str, lots: int | None, price: int | None, trigger: int | None, attached: Triggers
-    ) -> str:
-        change = {"lots": lots, "price_ticks": price, "trigger_ticks": trigger}
-        amend_order(self._clearing, link_id, self._current_quote(), **change, attached=attached)
-        return ""
-
-    def _add_margin(self, usdt: float) -> str:
-        add_margin(self._clearing, usdt, self._current_quote())
-        return ""
-
-    def _change_leverage(self, leverage: float) -> str:
-        change_leverage(self._clearing, leverage, self._current_quote())
-        return ""
-
-    def _amend_attached(self, triggers: Triggers) -> str:
-        amend_attached(self._clearing, triggers, self._current_quote())
-        return ""
 
     def _cancel(self, link_id: str) -> str:
         moment = self._quote.moment if self._quote else Moment(self._time_ms, self._time_ms)

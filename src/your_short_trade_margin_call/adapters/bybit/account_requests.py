@@ -46,6 +46,8 @@ _SETTLED = {RefusalCode.NO_POSITION.value, RefusalCode.STOP_WRONG_SIDE.value}
 """Refusals of a stop that leave no doubt."""
 _COIN = "USDT"
 _LEVERAGE_STEP = Decimal("0.01")
+_TRIGGERED = {OrderType.STOP_MARKET: (1, "MarkPrice"), OrderType.TAKE_PROFIT_MARKET: (2, "LastPrice")}
+"""Conditional orders: which way the price goes when it meets the trigger (1 up, 2 down), and which price."""
 
 
 class AccountRequests:
@@ -151,12 +153,10 @@ class AccountRequests:
             body["reduceOnly"] = True
         if request.order_type is OrderType.LIMIT and request.price_ticks is not None:
             body |= {"price": grid.price_text(request.price_ticks), "timeInForce": "GTC"}
-        if request.order_type is OrderType.STOP_MARKET and request.trigger_ticks is not None:
+        if request.order_type in _TRIGGERED and request.trigger_ticks is not None:
+            direction, price = _TRIGGERED[request.order_type]
             trigger = grid.price_text(request.trigger_ticks)
-            body |= {"triggerPrice": trigger, "triggerDirection": 1, "triggerBy": "MarkPrice"}
-        if request.order_type is OrderType.TAKE_PROFIT_MARKET and request.trigger_ticks is not None:
-            trigger = grid.price_text(request.trigger_ticks)
-            body |= {"triggerPrice": trigger, "triggerDirection": 2, "triggerBy": "LastPrice"}
+            body |= {"triggerPrice": trigger, "triggerDirection": direction, "triggerBy": price}
         if request.attached_stop_ticks is not None:
             stop = grid.price_text(request.attached_stop_ticks)
             body |= {"stopLoss": stop, "slTriggerBy": "MarkPrice", "tpslMode": "Full"}
