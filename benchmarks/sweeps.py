@@ -15,7 +15,7 @@ from benchmarks.plain_loop import plain_trial
 from benchmarks.rivals import Work
 from your_short_trade_margin_call.market.candles import Candles
 from your_short_trade_margin_call.market.instruments import find_instrument
-from your_short_trade_margin_call.research.survey import make_field, signals_of
+from your_short_trade_margin_call.research.survey import Listing, make_field
 from your_short_trade_margin_call.research.sweep import Sweep, run_sweep
 from your_short_trade_margin_call.research.trials import Trials, grid_params
 from your_short_trade_margin_call.rules import position
@@ -117,7 +117,7 @@ def rival_work(candles: Candles, trials: Trials, every: int) -> Work:
     field = make_field(market, make_contract(instrument), terms, min(trials.highest_high_lookback))
     entries, targets = [], []
     for number in range(0, len(trials), every):
-        signals, _ = signals_of(field, [trials[number].highest_high_lookback])
+        signals, _ = Listing(field).of([trials[number].highest_high_lookback])
         rows = signals.rows[0, : signals.place[0, -1]]
         peaks = field.ground.peaks[rows["peak"]]
         trial = make_trial(trials[number])

@@ -103,18 +103,13 @@ class Listing:
         wanted = np.array(list(lookbacks), dtype=np.int64)
         if self._signals is None or not np.isin(wanted, self._lookbacks).all():
             self._lookbacks = np.unique(wanted)
-            self._signals, _ = signals_of(self._field, self._lookbacks)
+            self._signals = self._listed()
         return self._signals, np.searchsorted(self._lookbacks, wanted)
 
-
-def signals_of(field: Field, lookbacks: Iterable[int]) -> tuple[Signals, Integers]:
-    """Signals of the distinct lookbacks, and for each lookback the row where its signals stand."""
-    distinct, rows = np.unique(np.array(list(lookbacks), dtype=np.int64), return_inverse=True)
-    peaks = field.ground.peaks
-    signals = Signals(
-        np.empty((len(distinct), len(peaks)), dtype=SIGNAL),
-        np.empty((len(distinct), len(peaks) + 1), dtype=np.int32),
-    )
-    counts = np.zeros(len(distinct), dtype=np.int64)
-    list_signals(field.market, peaks, distinct, counts, *signals)
-    return signals, rows
+    def _listed(self) -> Signals:
+        count, peaks = len(self._lookbacks), self._field.ground.peaks
+        signals = Signals(
+            np.empty((count, len(peaks)), dtype=SIGNAL), np.empty((count, len(peaks) + 1), dtype=np.int32)
+        )
+        list_signals(self._field.market, peaks, self._lookbacks, np.zeros(count, dtype=np.int64), *signals)
+        return signals
