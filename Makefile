@@ -12,8 +12,8 @@ PIP := $(PYTHON) -m pip install --quiet --disable-pip-version-check
 INSTALL = install() { \
 	{ test -x $(VENV)/bin/uv || $(PIP) $(UV); } && \
 	$(VENV)/bin/uv pip install --quiet --python $(PYTHON) "$$@" || { echo "uv could not; now pip."; $(PIP) "$$@"; }; }; install
-# One more than processors: some tests wait for the others.
-WORKERS ?= $(shell getconf _NPROCESSORS_ONLN | awk '{print $$1 + 1}')
+# Two more than processors: many tests wait, for processes, sockets and clocks.
+WORKERS ?= $(shell getconf _NPROCESSORS_ONLN | awk '{print $$1 + 2}')
 
 # Any Python from 3.11 to 3.13; the first that runs is taken. Override with BASE_PYTHON=...
 BASE_PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 
 import pytest
 
 from tests.bybit.fake_bybit import until
-from tests.bybit.look_alike import CALM, HISTORY, INSTRUMENT, Bench, calm_candles, calm_world, with_venue
+from tests.bybit.look_alike import CALM, HISTORY, INSTRUMENT, QUICK, Bench, calm_candles, calm_world, with_venue
 from your_short_trade_margin_call.adapters.bybit.endpoints import endpoint_for
 from your_short_trade_margin_call.adapters.bybit_server.account_config import AccountConfig
 from your_short_trade_margin_call.adapters.bybit_server.building import Market, make_world
@@ -20,6 +21,8 @@ from your_short_trade_margin_call.domain.spans import CANDLE_MS
 from your_short_trade_margin_call.domain.words import Account, OrderType, Purpose, Side
 
 CREATE, TRADE = "/v5/order/create", "/v5/trade"
+PATIENT = replace(QUICK, request_timeout_s=40.0)
+"""For what ends a wait before its clock rings, however slow this computer is."""
 
 
 def entry(link: str = "in", lots: int = 10) -> OrderRequest:
@@ -28,8 +31,8 @@ def entry(link: str = "in", lots: int = 10) -> OrderRequest:
     )
 
 
-def on_mainnet(talk: Callable[[Bench], Awaitable[None]], world: World | None = None) -> None:
-    with_venue(world or calm_world(), talk, account=Account.MAINNET)
+def on_mainnet(talk: Callable[[Bench], Awaitable[None]], world: World | None = None, **options: object) -> None:
+    with_venue(world or calm_world(), talk, account=Account.MAINNET, **options)
 
 
 async def line_is_up(bench: Bench) -> None:
@@ -94,7 +97,7 @@ def test_cut_before_its_answer_the_order_is_of_unknown_fate_and_sent_once() -> N
         assert found is not None  # it was carried out: whoever sent it again would be short twice
         assert found.filled_lots == 10
 
-    on_mainnet(talk)
+    on_mainnet(talk, timing=PATIENT)
 
 
 def test_an_answer_that_stays_out_is_of_unknown_fate_too() -> None:
@@ -107,6 +110,20 @@ def test_an_answer_that_stays_out_is_of_unknown_fate_too() -> None:
         assert await bench.venue.find("in") is None
 
     on_mainnet(talk)
+
+
+def test_an_answer_that_cannot_be_read_is_of_unknown_fate_at_once() -> None:
+    """Nobody waits out the clock of an answer that has come: the order is looked for without delay."""
+
+    async def talk(bench: Bench) -> None:
+        await line_is_up(bench)
+        bench.server.faults.plan("truncated", path=CREATE)
+        with pytest.raises(OutcomeUnknownError, match="unreadable"):
+            await bench.venue.place(entry())
+        assert len(created(bench)) == 1
+        assert await bench.venue.find("in") is not None
+
+    on_mainnet(talk, timing=PATIENT)
 
 
 def test_while_the_line_is_down_entries_go_by_rest_and_by_stream_again_once_it_is_back() -> None:

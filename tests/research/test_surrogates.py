@@ -289,9 +289,11 @@ def test_stopping_leaves_what_is_finished(workers: int) -> None:
     made = surrogate_winners(
         [market], account, GRID, seed=1, count=10_000, progress=progress, stop=stop, workers=workers
     )
-    whole = surrogate_winners([market], account, GRID, seed=1, count=16, workers=1)
-    assert 16 <= len(made.pnl_pct) < 10_000
-    assert set(whole.pnl_pct.tolist()) <= set(made.pnl_pct.tolist())
+    finished = len(made.pnl_pct)
+    assert 16 <= finished < 10_000
+    # Which are finished is the threads' doing: one may be cut short while the other went on. None is far ahead.
+    whole = surrogate_winners([market], account, GRID, seed=1, count=finished + 100, workers=1)
+    assert set(made.pnl_pct.tolist()) <= set(whole.pnl_pct.tolist())
     with pytest.raises(StoppedError):
         profits(market, account, GRID, stop)
 

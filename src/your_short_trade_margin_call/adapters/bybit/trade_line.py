@@ -19,14 +19,15 @@ from your_short_trade_margin_call.adapters.bybit.wire import Envelope, StreamMes
 _OPERATIONS = {"/v5/order/create": "order.create"}
 _HEADER = msgspec.json.Decoder(TradeHeader)
 _ENCODER = msgspec.json.Encoder()
+_BROKE = "the connection broke"
 
 
 class TradeLine:
     """The stream for orders of one account: a `rest.Way`. Where it is not up, writes go by REST.
 
     A request costs a fraction of one by HTTP: no request is built, no signature worked out, no headers read.
-    What the exchange says about a write means the same on both ways, and so does silence: an answer that stays out,
-    or a connection that breaks before it came, leaves the fate of the order open.
+    What the exchange says about a write means the same on both ways, and so does silence: an answer that stays out
+    or cannot be read, or a connection that breaks before it came, leaves the fate of the order open.
 
     Args:
         rest: whose session, clock and timing it uses.
@@ -39,7 +40,7 @@ class TradeLine:
         self._clock, self._timing, self._signer = rest.clock, rest.timing, signer
         self.broke = broke
         self._asked = 0
-        self._open: dict[str, asyncio.Future[StreamMessage | None]] = {}
+        self._open: dict[str, asyncio.Future[StreamMessage | str]] = {}
         self._stream = Stream(
             rest.session,
             rest.endpoint.trade_stream,
@@ -70,7 +71,7 @@ class TradeLine:
     async def close(self) -> None:
         """End the connection; what was asked for and not answered stays open."""
         await self._stream.close()
-        self._give_up()
+        self._give_up(_BROKE)
 
     async def post(self, path: str, body: bytes) -> Answer:
         """Send a write once; `body` goes on the wire as it is."""
@@ -78,6 +79,7 @@ class TradeLine:
         self._asked += 1
         name = f"{now_ms}-{self._asked}"
         answered = self._open[name] = asyncio.get_running_loop().create_future()
+        message: StreamMessage | str
         try:
             async with asyncio.timeout(self._timing.request_timeout_s):
                 await self._stream.send(self._request(name, now_ms, path, body))
@@ -85,10 +87,10 @@ class TradeLine:
         except TimeoutError:
             return Answer(sent_s, trouble="it did not answer in time")
         except (aiohttp.ClientError, OSError):
-            message = None
+            message = _BROKE
         finally:
             del self._open[name]
-        return Answer(sent_s, trouble="the connection broke") if message is None else self._understood(message, sent_s)
+        return Answer(sent_s, trouble=message) if isinstance(message, str) else self._understood(message, sent_s)
 
     def _request(self, name: str, now_ms: int, path: str, body: bytes) -> str:
         head = {"reqId": name, "header": self._signer.stream_header(now_ms), "op": _OPERATIONS[path]}
@@ -112,10 +114,10 @@ class TradeLine:
         if answered is not None and not answered.done():
             answered.set_result(message)
 
-    def _give_up(self) -> None:
+    def _give_up(self, why: str) -> None:
         for answered in self._open.values():
             if not answered.done():
-                answered.set_result(None)
+                answered.set_result(why)
 
     # ---- what the stream says about itself: entries go by REST meanwhile, nothing else changes --------------
 
@@ -124,10 +126,11 @@ class TradeLine:
 
     def went_down(self, stream: Stream, why: str) -> None:
         """What was asked for is not answered any more."""
-        self._give_up()
+        self._give_up(_BROKE)
 
     def faulted(self, stream: Stream, what: str) -> None:
-        """A try to connect was refused, or a message was unreadable; an answer that is lost stays out."""
+        """A try to connect was refused, or a message was unreadable: then it may have been the answer."""
+        self._give_up(what)
 
 
 def _ignore(_message: StreamMessage) -> None:
