@@ -22,6 +22,7 @@ from benchmarks import rivals
 from benchmarks.figure import bars
 from benchmarks.markets import YEAR, BenchMarket, bench_candles
 from benchmarks.sweeps import (
+    EVERY,
     GRID,
     SETTINGS,
     WIDE,
@@ -31,7 +32,7 @@ from benchmarks.sweeps import (
     floor_ns,
     least,
     ns,
-    plain_ns,
+    plain_pace,
     rival_work,
     slope,
     sweep_of,
@@ -52,16 +53,17 @@ MARK = "<!-- measured -->"
 def sweep_rows(count: int) -> Iterator[tuple[str, ...]]:
     """Both markets at three lengths: one core, all cores, the plain loop, the floor."""
     yield ("market", "candles", "trades a trial", "ns, one core", "ns, all cores", "trials/s", "plain loop ns",
-           "plain / ours")  # fmt: skip
+           "its trades", "plain / ours")  # fmt: skip
     for name, whole, grid, balance in both_markets(count):
         for length in sorted({480, 20_000, count}):
             candles = whole.rows(0, length)
             one = least(lambda c=candles, g=grid, b=balance: sweep_of(c, g, 1, b))  # type: ignore[misc]
             every = least(lambda c=candles, g=grid, b=balance: sweep_of(c, g, None, b))  # type: ignore[misc]
             trades = sweep_of(candles, grid, None, balance).columns["trades"].mean()
-            ours, plain = ns(one.cpu_s, length, len(grid)), plain_ns(candles)
+            ours, plain = ns(one.cpu_s, length, len(grid)), plain_pace(candles, grid)
             yield (name, f"{length:,}", f"{trades:,.0f}", f"{ours:.2f}", f"{ns(every.wall_s, length, len(grid)):.2f}",
-                   f"{len(grid) / every.wall_s:,.0f}", f"{plain:.2f}", f"{plain / ours:.1f}")  # fmt: skip
+                   f"{len(grid) / every.wall_s:,.0f}", f"{plain.ns:.2f}", f"{plain.trades:,.0f}",
+                   f"{plain.ns / ours:.1f}")  # fmt: skip
 
 
 def growth_lines(candles: Candles, wide: Timing) -> Iterator[str]:
@@ -85,7 +87,7 @@ def rival_rows(candles: Candles) -> Iterator[tuple[str, float, float]]:
     """Rivals on the whole machine: name, ns per candle and trial, trades a trial."""
     trials = grid_params(GRID, SETTINGS)
     if rivals.is_installed("vectorbt"):
-        work = rival_work(candles, trials, 7)
+        work = rival_work(candles, trials, EVERY)
         for engine in ("rust", "numba") if rivals.is_installed("vectorbt_rust") else ("numba",):
             pace = rivals.vectorbt_pace(work, engine)
             yield f"vectorbt ({engine})", pace.ns, pace.trades
@@ -146,7 +148,7 @@ def main() -> None:
         print("  ".join(f"{cell:>14}" for cell in row), flush=True)
     ours = least(lambda: sweep_of(candles, GRID)).wall_s
     ours_ns = ns(ours, count, len(GRID))
-    chart = [("this sweep", ours_ns, True), ("a plain loop, one core", plain_ns(candles), False)]
+    chart = [("this sweep", ours_ns, True), ("a plain loop, one core", plain_pace(candles).ns, False)]
     wide = least(lambda: sweep_of(candles, WIDE), 3)
     wide_ns = ns(wide.wall_s, count, len(WIDE))
     lines = list(growth_lines(candles, wide))

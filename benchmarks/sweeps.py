@@ -12,7 +12,7 @@ import numpy as np
 
 from benchmarks.markets import BenchMarket, bench_candles
 from benchmarks.plain_loop import plain_trial
-from benchmarks.rivals import Work
+from benchmarks.rivals import STOP, Pace, Work
 from your_short_trade_margin_call.market.candles import Candles
 from your_short_trade_margin_call.market.instruments import find_instrument
 from your_short_trade_margin_call.research.survey import Listing, make_field
@@ -37,6 +37,10 @@ QUICK = BenchMarket(volatility=0.015, reversion_candles=2.0, walk_share=0.02)
 QUICK_GRID = ParameterGrid(highest_high_lookback=(1, 2, 3, 4, 5, 6, 7), risk_fraction=(0.005, 0.007, 0.0085, 0.0095))
 RICH_USDT = 1e6
 """A large account that risks little: so many trades would soon make or lose all there is."""
+
+
+EVERY = 7
+"""Of the default grid's trials, rivals make each seventh: all its values are among them."""
 
 
 class Timing(NamedTuple):
@@ -75,16 +79,21 @@ def ns(seconds: float, candles: int, trials: int) -> float:
     return seconds / (candles * trials) * 1e9
 
 
-def plain_ns(candles: Candles) -> float:
-    """A plain compiled loop over every candle of every trial, on some trials of the default grid."""
-    market = make_market(candles, 0.1)
-    params = grid_params(GRID, SETTINGS)[::12]
+def plain_pace(candles: Candles, grid: ParameterGrid = GRID) -> Pace:
+    """A plain compiled loop over every candle, on some trials of a grid, on one core."""
+    work = rival_work(candles, grid_params(grid, SETTINGS), EVERY)
+    dense = []
+    for places, ratios in zip(work.entries, work.targets, strict=True):
+        entries, targets = np.zeros(len(candles), dtype=np.bool_), np.zeros(len(candles))
+        entries[places], targets[places] = True, ratios
+        dense.append((entries, targets))
+    trades = 0
 
     def loop() -> None:
-        for p in params:
-            plain_trial(market.open, market.high, market.low, market.close, p.highest_high_lookback, p.take_profit_pct)
+        nonlocal trades
+        trades = sum(plain_trial(work.open, work.high, work.low, *each, STOP)[1] for each in dense)
 
-    return ns(least(loop, 3).cpu_s, len(candles), len(params))
+    return Pace(ns(least(loop, 3).cpu_s, len(candles), len(dense)), trades / len(dense))
 
 
 def floor_ns(candles: Candles) -> float:
