@@ -141,7 +141,7 @@ class ServerThread:
     def silent(self) -> Iterator[None]:
         """While the block runs the server hears and says nothing.
 
-        pybit registers what takes an answer after it has asked: on a wire this short the answer may be faster.
+        pybit registers what takes an answer after it has asked: a busy computer may let it wait longer than answers do.
         """
         end = threading.Event()
         self._loop.call_soon_threadsafe(end.wait, PATIENCE_S)

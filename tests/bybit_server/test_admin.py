@@ -57,7 +57,7 @@ def test_a_step_waits_for_clients_between_its_phases() -> None:
         while True:
             message = await stream.hear()
             topic = message["topic"].split(".")[0]
-            await asyncio.sleep(0.03)
+            await asyncio.sleep(0.01)
             document, _ = await client.answer("/v5/market/tickers", category="linear")
             seen.append((topic, int(float(document["result"]["list"][0]["lastPrice"]))))
 
@@ -66,7 +66,7 @@ def test_a_step_waits_for_clients_between_its_phases() -> None:
             await stream.subscribe(KLINE, BOOK)
             await stream.hear_all()
             asking = asyncio.create_task(ask_at_every_message(client, stream))
-            await client.server.stepper().candles(2, quiet_ms=80)
+            await client.server.stepper().candles(2, quiet_ms=200)
             asking.cancel()
         assert seen == [
             ("kline", 60_011),

@@ -34,6 +34,7 @@ def test_a_half_open_stream_stays_connected_and_says_nothing() -> None:
             assert await silent(deaf)
             assert not await silent(other)
             assert not deaf.socket.closed
+            assert (await other.hear())["op"] == "pong"
             assert client.server.streams.is_served, "nobody waits for the deaf"
             async with client.stream() as fresh:
                 assert (await fresh.subscribe(KLINE))["success"]

@@ -10,6 +10,7 @@ import pytest
 from tests.bybit_server.serving import Client, Stream, invented_world, plenty_of_pairs, small_world, with_server
 from tests.bybit_server.shapes import differences, needs_samples, sample
 from your_short_trade_margin_call.adapters.bybit_server.building import make_world
+from your_short_trade_margin_call.adapters.bybit_server.streams import ANSWERED_AFTER_S
 from your_short_trade_margin_call.domain.spans import CANDLE_MS
 from your_short_trade_margin_call.settings import Settings
 
@@ -29,6 +30,26 @@ def test_subscribing_is_acknowledged_and_followed_by_snapshots() -> None:
             again = await stream.subscribe(BOOK)
             assert again["success"] is True
             assert await stream.hear_all() == [], "what is subscribed already is not told again"
+
+    with_server(small_world(), talk)
+
+
+def test_what_is_said_is_answered_after_a_while_and_news_come_at_once() -> None:
+    """Clients that note who takes an answer once they have asked are not too late for it."""
+
+    async def talk(client: Client) -> None:
+        timeline, pauses = client.server.world.timeline, []
+        stopped_s, honest = timeline.stopwatch_s(), timeline.nap
+
+        async def nap(seconds: float) -> None:
+            pauses.append(seconds)
+            await honest(seconds)
+
+        async with client.stream() as stream:
+            timeline.nap, timeline.stopwatch_s = nap, lambda: stopped_s
+            await stream.subscribe(KLINE, BOOK)
+            assert len(await stream.hear_all()) == 2
+            assert [seconds for seconds in pauses if seconds] == [pytest.approx(ANSWERED_AFTER_S)]
 
     with_server(small_world(), talk)
 

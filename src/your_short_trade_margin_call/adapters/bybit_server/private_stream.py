@@ -70,10 +70,10 @@ class _Conversation:
 
     def _pong(self, said: dict[str, Any]) -> None:
         now = str(self._world.timeline.shown_ms())
-        self._connection.send({**_echoed(said), "op": "pong", "args": [now], "conn_id": self._connection.conn_id})
+        self._connection.answer({**_echoed(said), "op": "pong", "args": [now], "conn_id": self._connection.conn_id})
 
     def _say(self, said: dict[str, Any], text: str, *, success: bool = True) -> None:
-        self._connection.send(
+        self._connection.answer(
             {
                 "success": success,
                 "ret_msg": text,

@@ -62,7 +62,7 @@ class _Conversation:
         self._say(said, "pong")
 
     def _say(self, said: dict[str, Any], text: str, *, success: bool = True) -> None:
-        self._connection.send(
+        self._connection.answer(
             {
                 "success": success,
                 "ret_msg": text,

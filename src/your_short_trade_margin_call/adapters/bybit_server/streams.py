@@ -17,6 +17,23 @@ from your_short_trade_margin_call.adapters.bybit_server.world import World
 _ENDS = (WSMsgType.CLOSE, WSMsgType.CLOSING, WSMsgType.CLOSED, WSMsgType.ERROR)
 
 
+ANSWERED_AFTER_S = 0.01
+"""Real seconds until what a client says is answered, as if the exchange were not on its desk: pybit asks first and
+notes afterwards who takes the answer."""
+
+
+class _Answer(str):
+    """A text that answers what the client said, and when it may leave (on the stopwatch)."""
+
+    __slots__ = ("due_s",)
+    due_s: float
+
+    def __new__(cls, text: str, due_s: float) -> _Answer:
+        self = super().__new__(cls, text)
+        self.due_s = due_s
+        return self
+
+
 def _nothing(_text: str) -> None:
     """Nobody measures."""
 
@@ -41,6 +58,10 @@ class StreamConnection:
     def send(self, message: Message) -> None:
         """Queue a message for this connection alone."""
         self.subscriber.put(encode(message))
+
+    def answer(self, message: Message) -> None:
+        """Queue an answer to what the client said; it leaves no sooner than ANSWERED_AFTER_S."""
+        self.subscriber.put(_Answer(encode(message), self._world.timeline.stopwatch_s() + ANSWERED_AFTER_S))
 
     def join(self, bus: Bus, topics: Iterable[str]) -> None:
         """Subscribe to topics of a bus; they are left when the connection ends."""
@@ -74,6 +95,8 @@ class StreamConnection:
         """
         while True:
             for text in await self.subscriber.take():
+                if isinstance(text, _Answer):
+                    await self._world.timeline.nap(max(0.0, text.due_s - self._world.timeline.stopwatch_s()))
                 if not self.is_silent:
                     self.before_write(text)
                     await self.socket.send_str(text)

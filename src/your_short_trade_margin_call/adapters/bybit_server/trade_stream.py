@@ -212,7 +212,7 @@ class _Conversation:
         return account
 
     def _say(self, answer: Answer) -> None:
-        self._connection.send({**answer, "connId": self._connection.conn_id})
+        self._connection.answer({**answer, "connId": self._connection.conn_id})
 
 
 def _path_of(operation: str) -> str:
