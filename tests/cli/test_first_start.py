@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import time
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 
@@ -12,6 +14,7 @@ from tests.cli.face import Face
 from your_short_trade_margin_call.adapters.storage.files import is_in_use, locked
 from your_short_trade_margin_call.commands import first_start
 from your_short_trade_margin_call.commands.first_start import LOCK_NAME, is_small_work, promptly
+from your_short_trade_margin_call.reporting.screen import Screen
 from your_short_trade_margin_call.research.sweep_kernel import run_paths
 from your_short_trade_margin_call.rules.interpreted import is_interpreting
 from your_short_trade_margin_call.rules.jit import kernels_folder, source_hash
@@ -39,6 +42,18 @@ def test_a_day_is_interpreted_with_the_same_result(face: Face, tmp_path: Path) -
     assert not list(folder.rglob("*.nb?"))
     usual = face.process(*OPTIMIZE)
     assert result_of(answer.out) == result_of(usual.out)
+
+
+def test_only_what_is_said_first_is_a_first_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[str] = []
+    screen = cast(Screen, SimpleNamespace(say=said.append))
+    monkeypatch.setattr(first_start, "is_compiled", lambda _kernel: False)
+    monkeypatch.setattr(first_start, "_BESIDE", [])
+    first_start.warn_of_compiling(screen)
+    monkeypatch.setattr(first_start, "_BESIDE", ["a process that compiles"])
+    first_start.warn_of_compiling(screen)
+    assert [line.startswith("First run") for line in said] == [True, False]
+    assert all("takes about a minute" in line for line in said)
 
 
 @pytest.mark.long

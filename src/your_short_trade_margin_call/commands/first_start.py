@@ -16,6 +16,8 @@ from your_short_trade_margin_call.rules.jit import is_compiled, kernels_folder
 
 Result = TypeVar("Result")
 
+_FIRST = "First run of this version here:"
+
 LOCK_NAME = "compiling"
 """Whoever compiles all kernels holds the lock of this name in their folder."""
 
@@ -33,9 +35,8 @@ def is_small_work(n_candles: int, n_trials: int) -> bool:
 def warn_of_compiling(screen: Screen, late: Any = run_paths) -> None:
     """Say why nothing seems to happen the first time; `late` is a kernel that is compiled late of what is needed."""
     if not is_compiled(late):
-        screen.say(
-            "First run of this version here: compiling its rules takes about a minute, longer on a busy computer."
-        )
+        why = "What comes now needs them compiled: that" if _BESIDE else f"{_FIRST} compiling its rules"
+        screen.say(f"{why} takes about a minute, longer on a busy computer.")
 
 
 def begin_first_start(screen: Screen, is_small: bool) -> None:
@@ -44,7 +45,7 @@ def begin_first_start(screen: Screen, is_small: bool) -> None:
         warn_of_compiling(screen)
     elif not is_compiled(run_paths):
         beside = ", and compiled in the background for later" if compile_beside() else ""
-        screen.say(f"First run of this version here: its rules are interpreted{beside}.")
+        screen.say(f"{_FIRST} its rules are interpreted{beside}.")
 
 
 def promptly(work: Callable[[], Result], is_small: bool = True) -> Result:
