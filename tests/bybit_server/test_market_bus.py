@@ -98,6 +98,17 @@ def test_stepped_time_stands_still_and_never_goes_back() -> None:
     assert time.now_ms() == 5_000
 
 
+@pytest.mark.parametrize(("present_ms", "begins_ms"), [(9_000, 9_000), (500, 1_000)])
+def test_time_may_begin_at_the_present(present_ms: int, begins_ms: int) -> None:
+    watch = Stopwatch()
+    time = Timeline(1_000, 1.0, stopwatch_s=watch, nap=watch.nap, present_ms=lambda: present_ms)
+    assert time.now_ms() == 1_000, "it does not run yet"
+    time.start()
+    watch.now_s += 2.0
+    time.start()
+    assert time.now_ms() == begins_ms + 2_000
+
+
 def test_time_stands_while_a_phase_is_done_and_the_shown_time_may_be_wrong() -> None:
     watch = Stopwatch()
     time = Timeline(1_000, 600.0, stopwatch_s=watch, nap=watch.nap)

@@ -178,6 +178,32 @@ def test_an_invented_market_has_history_and_days_after_it() -> None:
     assert pair.rows.intervals[0] == "1"
 
 
+def test_an_invented_market_of_today_follows_its_history_now() -> None:
+    settings, now_ms = Settings(), 1_900_000_123_456
+    market = invented_market("BTCUSDT", settings, 1, now_ms=now_ms)
+    world = make_world([market], settings, speed=1.0, present_ms=lambda: now_ms)
+    assert world.timeline.now_ms() == now_ms - now_ms % CANDLE_MS
+    world.timeline.start()
+    assert now_ms <= world.timeline.now_ms() < now_ms + CANDLE_MS
+    pair = world.pairs["BTCUSDT"]
+    assert pair.open_ms(pair.cursor) <= now_ms < pair.open_ms(pair.cursor) + CANDLE_MS
+
+
+def test_at_real_speed_the_invented_market_is_of_today(face: Face) -> None:
+    """A client that signs with its own clock is let in."""
+    ports = ("--port", 0, "--admin-port", 0)
+    with face.start("serve-exchange", "BTCUSDT", *ports, "--days", 0.1, "--speed", 1) as process:
+        try:
+            assert process.stdout is not None
+            url = next(line.split()[-1] for line in process.stdout if " exchange " in line)
+            before_ms = time.time() * 1_000.0
+            with urllib.request.urlopen(f"{url}/v5/market/time") as response:
+                shown_ms = json.load(response)["time"]
+            assert before_ms - 50 <= shown_ms <= time.time() * 1_000.0 + 50
+        finally:
+            process.kill()
+
+
 def test_accounts_are_built_with_the_world() -> None:
     world = make_world([Market(find_instrument("BTCUSDT"), small_candles())], Settings(), history_ms=CANDLE_MS)
     assert {key: account.secret for key, account in world.accounts.items()} == {DEMO_KEY: DEMO_SECRET}

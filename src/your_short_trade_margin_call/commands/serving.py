@@ -18,6 +18,7 @@ from your_short_trade_margin_call.adapters.bybit_server.building import (
 from your_short_trade_margin_call.adapters.bybit_server.rehearsal import rehearse
 from your_short_trade_margin_call.adapters.bybit_server.timeline import STEPPED
 from your_short_trade_margin_call.adapters.bybit_server.world import World
+from your_short_trade_margin_call.adapters.system_clock import SystemClock
 from your_short_trade_margin_call.commands.asking import DEFAULT_PAIR
 from your_short_trade_margin_call.commands.options import Common
 from your_short_trade_margin_call.commands.output import print_json
@@ -33,6 +34,7 @@ from your_short_trade_margin_call.reporting.screen import Screen
 from your_short_trade_margin_call.settings import Settings
 
 _FAST = 600.0
+_REAL = 1.0
 _DAYS_WHEN_FAST, _DAYS_WHEN_SLOWER = 3.0, 7.0
 
 
@@ -50,7 +52,8 @@ def serve(symbols: list[str], serving: Serving, screen: Screen) -> None:
         screen.mark_market(MarketKind.SIMULATED)
     rehearse(settings)
     key, secret = serving.key or DEMO_KEY, serving.secret or DEMO_SECRET
-    world = make_world(markets, settings, speed=speed, keys={key: secret}, log=_Once(screen))
+    present_ms = SystemClock().now_ms if _is_present(serving, speed) else None
+    world = make_world(markets, settings, speed=speed, keys={key: secret}, present_ms=present_ms, log=_Once(screen))
     try:
         asyncio.run(_serve(Server(world), serving, screen))
     except KeyboardInterrupt:
@@ -94,7 +97,13 @@ def _markets(symbols: list[str], serving: Serving, settings: Settings, speed: fl
     days_ms(days)  # refuses what makes no sense
     names = list(dict.fromkeys(symbols)) or list(package_instruments())
     given = read_instrument_file(serving.instrument, names[0]) if serving.instrument else None
-    return [invented_market(name, settings, days, given) for name in names]
+    now_ms = SystemClock().now_ms() if _is_present(serving, speed) else None
+    return [invented_market(name, settings, days, given, now_ms=now_ms) for name in names]
+
+
+def _is_present(serving: Serving, speed: float) -> bool:
+    """Whether the market's time is the real time: clients then need not follow the server's clock."""
+    return serving.candles is None and speed == _REAL
 
 
 def _recorded(symbols: list[str], serving: Serving) -> Market:

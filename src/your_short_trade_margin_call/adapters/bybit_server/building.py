@@ -14,7 +14,7 @@ from your_short_trade_margin_call.adapters.bybit_server.world import World
 from your_short_trade_margin_call.adapters.system_clock import stopwatch_s
 from your_short_trade_margin_call.domain.errors import BadInputError
 from your_short_trade_margin_call.domain.instrument import Instrument
-from your_short_trade_margin_call.domain.spans import HOUR_MS, MINUTE_MS
+from your_short_trade_margin_call.domain.spans import CANDLE_MS, HOUR_MS, MINUTE_MS
 from your_short_trade_margin_call.market.candles import Candles
 from your_short_trade_margin_call.market.instruments import find_instrument
 from your_short_trade_margin_call.market.synthetic import SyntheticMarket, generate
@@ -32,8 +32,22 @@ class Market(NamedTuple):
     candles: Candles
 
 
-def invented_market(symbol: str, settings: Settings, days: float, instrument: Instrument | None = None) -> Market:
+def invented_market(
+    symbol: str,
+    settings: Settings,
+    days: float,
+    instrument: Instrument | None = None,
+    *,
+    now_ms: int | None = None,
+) -> Market:
     """An invented market: the window of the settings as history, and so many days after it.
+
+    Args:
+        symbol: the pair.
+        settings: luck, edge, and the window.
+        days: how many days follow the history.
+        instrument: its rules; None for those that are known.
+        now_ms: the moment (UTC ms) whose candle follows the history; None is always the same moment.
 
     Raises:
         UnknownPairError: nothing is known about the pair.
@@ -48,6 +62,8 @@ def invented_market(symbol: str, settings: Settings, days: float, instrument: In
         edge=settings.edge,
         funding_interval_minutes=known.funding_interval_minutes,
     )
+    if now_ms is not None:
+        market = replace(market, start_ms=(now_ms - settings.window) // CANDLE_MS * CANDLE_MS)
     return Market(known, generate(market))
 
 
@@ -60,6 +76,7 @@ def make_world(
     keys: Mapping[str, str] | None = None,
     config: AccountConfig | None = None,
     stopwatch_s: Callable[[], float] = stopwatch_s,
+    present_ms: Callable[[], int] | None = None,
     log: Callable[[str], None] | None = None,
 ) -> World:
     """Pairs, accounts and time. All pairs stand at one moment: the latest of "first open + history".
@@ -72,6 +89,7 @@ def make_world(
         keys: API keys with their secrets, an account each; None is the one demo key.
         config: what those accounts are like.
         stopwatch_s: a real stopwatch.
+        present_ms: a real clock that time begins at once it runs; None is the moment at which the pairs stand.
         log: takes a sentence about what happened.
 
     Raises:
@@ -84,7 +102,7 @@ def make_world(
     history = settings.window if history_ms is None else history_ms
     begin_ms = max(_first_open(market, market.candles.start_ms + history) for market in markets)
     pairs = [_pair_at(market, settings, begin_ms) for market in markets]
-    timeline = Timeline(begin_ms, speed, stopwatch_s=stopwatch_s)
+    timeline = Timeline(begin_ms, speed, stopwatch_s=stopwatch_s, present_ms=present_ms)
     world = World(pairs, settings, timeline, log)
     for key, secret in ({DEMO_KEY: DEMO_SECRET} if keys is None else keys).items():
         own = None if config is None else replace(config)

@@ -21,6 +21,8 @@ class Timeline:
         speed: how many times faster than real time; 0 stands still until `move_to`.
         stopwatch_s: a real stopwatch in seconds.
         nap: how to wait some real seconds.
+        present_ms: a clock that is looked at once, when time begins to run: from its moment on, if that is later
+            than `start_ms`.
 
     Raises:
         SettingError: the speed is negative or not finite.
@@ -33,6 +35,7 @@ class Timeline:
         *,
         stopwatch_s: Callable[[], float] = stopwatch_s,
         nap: Callable[[float], Awaitable[None]] = pause_s,
+        present_ms: Callable[[], int] | None = None,
     ) -> None:
         if not (math.isfinite(speed) and speed >= 0):
             raise SettingError(f"The market's speed cannot be {speed}.", "Give a number above 0, or 0 to step it.")
@@ -41,7 +44,7 @@ class Timeline:
         """How far the shown time is off on purpose (fault `clock_offset`)."""
         self.stopwatch_s = stopwatch_s
         self.nap = nap
-        self._start_ms = start_ms
+        self._start_ms, self._present_ms = start_ms, present_ms
         self._started_s: float | None = None
         self._stood_at_ms: int | None = None
 
@@ -54,6 +57,8 @@ class Timeline:
         """Let time run from now on; once it does, or where it is stepped, this changes nothing."""
         if self._started_s is None:
             self._started_s = self.stopwatch_s()
+            if self._present_ms is not None:
+                self._start_ms = max(self._start_ms, self._present_ms())
 
     def now_ms(self) -> int:
         """The market's present moment: what candles, books and private messages are stamped with."""
