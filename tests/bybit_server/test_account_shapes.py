@@ -14,7 +14,10 @@ from .trader import CALM, SYMBOL, Ear, Trader
 
 pytestmark = needs_samples
 
-NEWER = frozenset({"createType", "parentOrderLinkId", "openFee", "closeFee"})
+NEWER = frozenset(
+    {"createType", "parentOrderLinkId", "openFee", "closeFee"}
+    | {"isLeverage", "marketUnit", "slippageTolerance", "slippageToleranceType"}
+)
 """Fields that the exchange has added since the answers were recorded."""
 
 
@@ -126,6 +129,35 @@ def test_messages(topic: str, recorded: str) -> None:
     assert heard
     for message in heard:
         assert differences(message, pattern, may_add=NEWER | {"seq"}) == []
+
+
+def test_what_is_not_there_is_empty() -> None:
+    """As recorded from unified accounts; clients that know these words as an enumeration take nothing else."""
+    trader = Trader()
+    ear = Ear()
+    trader.account.bus.subscribe(ear, ["order"])
+    trader.short(orderType="Limit", price="1010.00")
+    empty = ("stopOrderType", "triggerPrice", "triggerBy", "takeProfit", "tpTriggerBy", "stopLoss", "slTriggerBy")
+    for row in (trader.order("entry"), ear.heard[0]["data"][0]):
+        assert {row[name] for name in (*empty, "avgPrice", "isLeverage")} == {""}
+        assert (row["tpLimitPrice"], row["slLimitPrice"]) == ("0", "0")
+
+
+@pytest.mark.parametrize("topic", ["execution.fast", "execution.fast.linear"])
+def test_the_fast_stream_tells_of_trades_alone_and_less_of_them(topic: str) -> None:
+    trader = Trader((1000.0,) * 4, (1000.0, 1011.0, 999.0, 1005.0), funding=[(1, 0.0001)])
+    ear = Ear()
+    trader.account.bus.subscribe(ear, [topic])
+    trader.short(qty="0.10")
+    trader.short(qty="0.10", link_id="rests", orderType="Limit", price="1010.00")
+    trader.world.step(2)
+    assert [message.keys() for message in ear.heard] == [{"topic", "creationTime", "data"}] * 2
+    rows = [message["data"][0] for message in ear.heard]
+    assert [(row["orderLinkId"], row["isMaker"]) for row in rows] == [("entry", False), ("", True)]
+    assert rows[0].keys() == {
+        *("category", "symbol", "orderId", "isMaker", "orderLinkId", "execId"),
+        *("execPrice", "execQty", "side", "execTime", "seq"),
+    }
 
 
 def test_a_dotted_topic_says_the_same_under_its_own_name() -> None:

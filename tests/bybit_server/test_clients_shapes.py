@@ -49,6 +49,10 @@ NEWER = {
     "closeFee": "the fee of its exit",
     "nextPageCursor": "risk limits come in pages",
     "RPI": "a public trade with retail orders",
+    "isLeverage": "of spot orders, and empty for others",
+    "marketUnit": "of spot orders, and empty for others",
+    "slippageTolerance": "how far from the best price a market order may fill",
+    "slippageToleranceType": "what it is a part of",
 }
 """Fields that the exchange documents today and that are missing in what was recorded."""
 

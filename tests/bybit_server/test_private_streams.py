@@ -74,7 +74,9 @@ def test_topics() -> None:
             (["order", "execution", "position", "wallet"], True),
             (["order.linear", "execution.linear", "wallet"], True),
             (["order", "execution.linear"], False),
-            (["order.spot"], False),
+            (["execution.fast", "order.spot", "greeks"], True),
+            (["execution.fast", "order.linear"], False),
+            (["order.weather"], False),
             ([], False),
         ):
             await stream.say({"op": "subscribe", "args": args, "req_id": 7, "callerMethodName": "watchOrders"})
@@ -84,7 +86,7 @@ def test_topics() -> None:
         assert (await stream.hear())["success"] is True
         client.server.world.accounts[signed.key].foreign_position(SYMBOL)
         heard = await stream.hear_all()
-        assert [message["topic"] for message in heard] == ["order", "execution", "order", "position"]
+        assert [message["topic"] for message in heard] == ["order", "execution.fast", "execution", "order", "position"]
 
     talk("/v5/private", conversation)
 

@@ -15,7 +15,7 @@ from your_short_trade_margin_call.adapters.bybit_server.account_config import Ac
 from your_short_trade_margin_call.adapters.bybit_server.bookkeeper import Bookkeeper, Ids, Telling
 from your_short_trade_margin_call.adapters.bybit_server.bus import Bus
 from your_short_trade_margin_call.adapters.bybit_server.codes import bad_parameter
-from your_short_trade_margin_call.adapters.bybit_server.order_rows import CATEGORY, Row
+from your_short_trade_margin_call.adapters.bybit_server.order_rows import CATEGORY, Row, fast_execution_row
 from your_short_trade_margin_call.adapters.bybit_server.orders import OrderRegistry
 from your_short_trade_margin_call.adapters.bybit_server.pair import Pair
 from your_short_trade_margin_call.adapters.bybit_server.pair_account import PairAccount
@@ -30,6 +30,8 @@ from your_short_trade_margin_call.exchange.simulated_exchange import SimulatedEx
 from your_short_trade_margin_call.settings import Settings
 
 TOPICS = ("order", "execution", "position", "wallet")
+FAST_TOPIC = "execution.fast"
+"""A part of `execution`: trades alone, with fewer fields."""
 
 
 class TradingAccount:
@@ -277,6 +279,8 @@ class TradingAccount:
         return told
 
     def _publish(self, symbol: str, topic: str, row: Row) -> None:
+        if topic == "execution" and row["execType"] == EXEC_TYPES[ExecutionKind.TRADE]:
+            self._publish_fast(fast_execution_row(row))
         for name in (topic, f"{topic}.{CATEGORY}"):
             if self.bus.wants(name):
                 seq, now_ms = self.next_seq(), self.now_ms()
@@ -287,6 +291,10 @@ class TradingAccount:
                     "data": [row],
                 }
                 self.bus.publish(name, message)
+
+    def _publish_fast(self, row: Row) -> None:
+        for name in (FAST_TOPIC, f"{FAST_TOPIC}.{CATEGORY}"):
+            self.bus.publish(name, {"topic": name, "creationTime": self.now_ms(), "data": [row]})
 
 
 def _taken_over_first(told: list[Telling], position: Row) -> list[Telling]:

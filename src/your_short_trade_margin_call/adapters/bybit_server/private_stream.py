@@ -6,7 +6,7 @@ from typing import Any
 
 from aiohttp import web
 
-from your_short_trade_margin_call.adapters.bybit_server.account import TOPICS, TradingAccount
+from your_short_trade_margin_call.adapters.bybit_server.account import FAST_TOPIC, TOPICS, TradingAccount
 from your_short_trade_margin_call.adapters.bybit_server.auth import check_stream_auth
 from your_short_trade_margin_call.adapters.bybit_server.codes import ApiError
 from your_short_trade_margin_call.adapters.bybit_server.order_rows import CATEGORY
@@ -14,7 +14,13 @@ from your_short_trade_margin_call.adapters.bybit_server.stream_talk import conve
 from your_short_trade_margin_call.adapters.bybit_server.streams import StreamConnection
 from your_short_trade_margin_call.adapters.bybit_server.world import World
 
-CATEGORISED = tuple(f"{topic}.{CATEGORY}" for topic in TOPICS if topic != "wallet")
+_OF_CATEGORIES = (*(topic for topic in TOPICS if topic != "wallet"), FAST_TOPIC)
+CATEGORISED = tuple(f"{topic}.{CATEGORY}" for topic in _OF_CATEGORIES)
+SILENT = {
+    *("greeks", "dcp.future", "dcp.spot", "dcp.option", "spread.order", "spread.execution"),
+    *(f"{topic}.{other}" for topic in _OF_CATEGORIES for other in ("spot", "inverse", "option")),
+}
+"""Topics of the exchange that an account of linear contracts may listen to, and that never say anything to it."""
 
 
 async def private_stream(request: web.Request) -> web.StreamResponse:
@@ -53,11 +59,11 @@ class _Conversation:
         if self._account is None:
             self._say(said, "Request not authorized", success=False)
             return
-        unknown = [topic for topic in topics if topic not in (*TOPICS, *CATEGORISED)]
+        unknown = [topic for topic in topics if topic not in {*TOPICS, FAST_TOPIC, *CATEGORISED, *SILENT}]
         if unknown or not topics:
             self._say(said, f"error:handler not found,topic:{''.join(unknown[:1])}", success=False)
             return
-        if set(topics) & set(CATEGORISED) and set(topics) & {"order", "execution", "position"}:
+        if set(topics) & set(CATEGORISED) and set(topics) & set(_OF_CATEGORIES):
             self._say(said, "error:all-in-one and categorised topics cannot be mixed in one request", success=False)
             return
         self._say(said, "")
