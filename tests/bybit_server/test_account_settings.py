@@ -89,7 +89,7 @@ def test_position_mode() -> None:
 def test_margin_mode() -> None:
     trader = Trader()
     assert trader.get("account/info")[1]["marginMode"] == "ISOLATED_MARGIN"
-    assert trader.post("account/set-margin-mode", setMarginMode="ISOLATED_MARGIN")[0] == 110026
+    assert trader.post("account/set-margin-mode", setMarginMode="ISOLATED_MARGIN") == (0, {"reasons": []})
     assert trader.post("account/set-margin-mode", setMarginMode="NONE")[0] == 10001
     assert trader.post("account/set-margin-mode", setMarginMode="REGULAR_MARGIN")[0] == 0
     code, result = trader.post("position/switch-isolated", tradeMode=1)

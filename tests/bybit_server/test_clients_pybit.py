@@ -98,9 +98,10 @@ def test_settings_and_the_codes_of_what_is_set_already(session: Any) -> None:
     ready(session)
     assert session.get_account_info()["result"]["marginMode"] == "ISOLATED_MARGIN"
     assert one(session.get_positions(**LINEAR))["leverage"] == "5"
+    assert session.set_margin_mode(setMarginMode="ISOLATED_MARGIN")["result"] == {"reasons": []}
+    assert session.switch_position_mode(category="linear", coin="USDT", mode=0)["result"] == {}
     for code, again in (
-        (110026, lambda: session.set_margin_mode(setMarginMode="ISOLATED_MARGIN")),
-        (110025, lambda: session.switch_position_mode(category="linear", coin="USDT", mode=0)),
+        (110025, lambda: session.switch_position_mode(**LINEAR, mode=0)),
         (110043, lambda: session.set_leverage(**LINEAR, buyLeverage="5", sellLeverage="5")),
         (100028, lambda: session.switch_margin_mode(**LINEAR, tradeMode=1, buyLeverage="5", sellLeverage="5")),
     ):

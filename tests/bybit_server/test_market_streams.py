@@ -54,6 +54,30 @@ def test_what_is_said_is_answered_after_a_while_and_news_come_at_once() -> None:
     with_server(small_world(), talk)
 
 
+@pytest.mark.parametrize("depth", [200, 1000])
+def test_a_deeper_book_has_the_levels_there_are(depth: int) -> None:
+    async def talk(client: Client) -> None:
+        async with client.stream() as stream:
+            assert (await stream.subscribe(f"orderbook.{depth}.BTCUSDT"))["success"] is True
+            book = (await stream.hear())["data"]
+            assert (len(book["b"]), len(book["a"])) == (50, 50)
+        assert (
+            len((await client.get("/v5/market/orderbook", category="linear", symbol="BTCUSDT", limit=depth))["a"]) == 50
+        )
+
+    with_server(small_world(), talk)
+
+
+def test_nobody_else_is_liquidated() -> None:
+    async def talk(client: Client) -> None:
+        async with client.stream() as stream:
+            assert (await stream.subscribe("allLiquidation.BTCUSDT"))["success"] is True
+            client.server.world.step()
+            assert await stream.hear_all() == []
+
+    with_server(small_world(), talk)
+
+
 @pytest.mark.parametrize(
     "topic",
     [

@@ -9,7 +9,7 @@ from typing import Any
 
 from aiohttp import web
 
-from your_short_trade_margin_call.adapters.bybit_server import admin, market_routes, private_routes
+from your_short_trade_margin_call.adapters.bybit_server import admin, elsewhere, market_routes, private_routes
 from your_short_trade_margin_call.adapters.bybit_server.auth import auth
 from your_short_trade_margin_call.adapters.bybit_server.envelope import STREAMS, WORLD
 from your_short_trade_margin_call.adapters.bybit_server.fault_layer import StreamFaults, fault_layer
@@ -37,6 +37,7 @@ def make_app(world: World, streams: Streams | None = None) -> web.Application:
     app[STREAMS] = streams or Streams(world)
     app.router.add_routes(market_routes.routes())
     app.router.add_routes(private_routes.routes())
+    app.router.add_routes(elsewhere.routes())
     app.router.add_routes(
         [
             web.get("/v5/public/linear", public_stream),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from aiohttp import web
 
-from your_short_trade_margin_call.adapters.bybit_server.codes import ApiError, RetCode
+from your_short_trade_margin_call.adapters.bybit_server.codes import NOT_PERMITTED, ApiError, RetCode
 from your_short_trade_margin_call.adapters.bybit_server.envelope import WORLD, fail
 from your_short_trade_margin_call.adapters.bybit_server.number_text import whole_of
 from your_short_trade_margin_call.adapters.bybit_server.rate_limits import KEY_HEADER
@@ -112,7 +112,7 @@ def check_may_trade(account: TradingAccount) -> None:
         ApiError: 10005.
     """
     if not account.config.may_trade:
-        raise ApiError(RetCode.PERMISSION, "Permission denied, please check your API key permissions.")
+        raise ApiError(RetCode.PERMISSION, NOT_PERMITTED)
 
 
 def check_stream_auth(world: World, args: object) -> TradingAccount:

@@ -41,7 +41,6 @@ class RetCode(IntEnum):
     EXITS_ONLY = 110023
     SWITCH_HAS_POSITION = 110024
     MODE_UNCHANGED = 110025
-    MARGIN_MODE_UNCHANGED = 110026
     MARGIN_UNCHANGED = 110027
     SWITCH_HAS_ORDERS = 110028
     NO_POSITION = 110033
@@ -59,6 +58,9 @@ class RetCode(IntEnum):
     NO_PRICE = 110118
     NOT_FOR_UNIFIED = 100028
     MARGIN_MODE_FAILED = 3400045
+
+
+NOT_PERMITTED = "Permission denied, please check your API key permissions."
 
 
 class ApiError(Exception):

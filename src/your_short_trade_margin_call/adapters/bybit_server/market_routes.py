@@ -22,9 +22,9 @@ SYMBOLS_A_PAGE = 15
 """Pairs on a page of risk-limit."""
 MOST_CANDLES, USUAL_CANDLES = 1_000, 200
 LAST_MOMENT_MS = 9_999_999_999_999
-MOST_LEVELS, USUAL_LEVELS = 500, 25
-_USED_LEVELS = 50
-"""No deeper book is shown than this."""
+MOST_LEVELS, USUAL_LEVELS = 1_000, 25
+PERIODS = ("5min", "15min", "30min", "1h", "4h", "1d")
+"""Of open interest and of the ratio of accounts."""
 
 Query = Mapping[str, str]
 Handler = Callable[[web.Request], Awaitable[web.Response]]
@@ -44,6 +44,11 @@ def routes() -> list[web.RouteDef]:
         "funding/history": _funding_history,
         "price-limit": _price_limit,
         "recent-trade": _recent_trades,
+        "premium-index-price-kline": _premium_kline,
+        "open-interest": _open_interest,
+        "account-ratio": _account_ratio,
+        "delivery-price": _deliveries,
+        "historical-volatility": _volatility,
     }
     market = [web.get(f"/v5/market/{name}", _refusing(handler)) for name, handler in handlers.items()]
     return [*market, web.get("/v5/system/status", _system_status)]
@@ -124,7 +129,7 @@ async def _tickers(request: web.Request) -> web.Response:
 async def _orderbook(request: web.Request) -> web.Response:
     _category(request.query)
     pair = _pair(request)
-    depth = min(_whole(request.query, "limit", USUAL_LEVELS, 1, MOST_LEVELS), _USED_LEVELS)
+    depth = min(_whole(request.query, "limit", USUAL_LEVELS, 1, MOST_LEVELS), market_rows.SHOWN_LEVELS)
     moment = pair.market_ms(request.app[WORLD].timeline.now_ms())
     return ok(request, market_rows.book_row(pair, depth, moment))
 
@@ -155,6 +160,39 @@ async def _recent_trades(request: web.Request) -> web.Response:
     return ok(request, {"category": CATEGORY, "list": [market_rows.trade_row(pair, trade) for trade in newest_first]})
 
 
+# ---- what nobody knows of these markets: no rows ----------------------------------------------------------
+
+
+async def _premium_kline(request: web.Request) -> web.Response:
+    _category(request.query, default=CATEGORY)
+    pair = _pair(request)
+    _candles(pair, pair.rows.intervals, request.query)
+    return ok(request, {"symbol": pair.symbol, "category": CATEGORY, "list": []})
+
+
+async def _open_interest(request: web.Request) -> web.Response:
+    _category(request.query)
+    symbol = _pair(request).symbol
+    _period(request.query, "intervalTime")
+    return ok(request, {"symbol": symbol, "category": CATEGORY, "list": [], "nextPageCursor": ""})
+
+
+async def _account_ratio(request: web.Request) -> web.Response:
+    _category(request.query)
+    _pair(request)
+    _period(request.query, "period")
+    return ok(request, {"list": [], "nextPageCursor": ""})
+
+
+async def _deliveries(request: web.Request) -> web.Response:
+    category = _category(request.query, allow_others=True)
+    return ok(request, {"category": category, "list": [], "nextPageCursor": ""})
+
+
+async def _volatility(request: web.Request) -> web.Response:
+    bad_parameter("params error: there are no options here")
+
+
 # ---- what they ask for ----------------------------------------------------------------------------------
 
 
@@ -163,6 +201,11 @@ def _category(query: Query, default: str = "", *, allow_others: bool = False) ->
     if category == CATEGORY or (allow_others and category in OTHER_CATEGORIES):
         return category
     return bad_parameter("params error: Category is invalid")
+
+
+def _period(query: Query, name: str) -> None:
+    if query.get(name, "") not in PERIODS:
+        bad_parameter(f"params error: {name} invalid")
 
 
 def _known(request: web.Request) -> list[PairMarket]:

@@ -13,6 +13,8 @@ from your_short_trade_margin_call.adapters.bybit_server.tape import PublicTrade
 from your_short_trade_margin_call.domain.spans import CANDLE_MS, DAY_MS, HOUR_MS, MINUTE_MS
 
 CATEGORY = "linear"
+SHOWN_LEVELS = 50
+"""No deeper book is shown than this, however deep a client asks."""
 _TURNOVER_PLACES = 4
 _STREAM_ONLY = ("tickDirection",)
 _REST_ONLY = ("predictedDeliveryPrice", "basisRate", "deliveryFeeRate", "deliveryTime", "basis", "basisRateYear")
@@ -177,8 +179,8 @@ def book_row(pair: PairMarket, depth: int, ts: int) -> dict[str, Any]:
 
 
 def book_message(pair: PairMarket, depth: int, ts: int) -> dict[str, Any]:
-    """A message of `orderbook.{depth}.{symbol}`: always a whole one."""
-    bids, asks = book_levels(pair, depth)
+    """A message of `orderbook.{depth}.{symbol}`: always a whole one, as deep as there are levels."""
+    bids, asks = book_levels(pair, min(depth, SHOWN_LEVELS))
     data = {"s": pair.symbol, "b": bids, "a": asks, "u": pair.tape.update_id, "seq": pair.tape.seq}
     return {"topic": f"orderbook.{depth}.{pair.symbol}", "type": "snapshot", "ts": ts, "data": data, "cts": ts}
 

@@ -165,7 +165,8 @@ def switch_mode(account: TradingAccount, body: Body) -> Answer:
     """One-way (0) or hedge (3).
 
     Raises:
-        ApiError: 110025 unchanged, 110024 with a position, 110028 with an order.
+        ApiError: 110025 unchanged, where one pair is named; 110024 with a position, 110028 with an order. Asked of
+            all pairs of a coin, to be as they are is no error: clients ask so at every start.
     """
     fields = Fields(body)
     fields.check_category()
@@ -175,6 +176,8 @@ def switch_mode(account: TradingAccount, body: Body) -> Answer:
     if mode not in (ONE_WAY, HEDGE):
         bad_parameter("params error: mode invalid")
     if mode == account.config.position_mode:
+        if not fields.text("symbol"):
+            return {}
         raise ApiError(RetCode.MODE_UNCHANGED, "Position mode is not modified")
     if has_position(account):
         raise ApiError(
@@ -186,8 +189,8 @@ def switch_mode(account: TradingAccount, body: Body) -> Answer:
     return {}
 
 
-def switch_isolated(account: TradingAccount, body: Body) -> Answer:
-    """Refused: margin modes belong to the whole unified account.
+def not_unified(account: TradingAccount, body: Body) -> Answer:
+    """Refused: margin modes belong to the whole unified account, its risk limits follow the position by themselves.
 
     Raises:
         ApiError: 100028, always.
@@ -199,11 +202,11 @@ def set_margin_mode(account: TradingAccount, body: Body) -> Answer:
     """Isolated, regular (cross) or portfolio margin, for the whole account.
 
     Raises:
-        ApiError: 110026 unchanged, 3400045 with a position or an order.
+        ApiError: 3400045 with a position or an order. To ask for what is set already is no error, unlike elsewhere.
     """
     mode = Fields(body).choice("setMarginMode", (ISOLATED, REGULAR, PORTFOLIO))
     if mode == account.config.margin_mode:
-        raise ApiError(RetCode.MARGIN_MODE_UNCHANGED, "margin mode not modified")
+        return {"reasons": []}
     if has_position(account) or any(account.orders.open()):
         reason = {"reasonCode": "3400001", "reasonMsg": "You have open positions or orders"}
         raise ApiError(RetCode.MARGIN_MODE_FAILED, "Set margin mode failed", {"reasons": [reason]})

@@ -9,6 +9,7 @@ from aiohttp import web
 
 from your_short_trade_margin_call.adapters.bybit_server import (
     account_queries,
+    elsewhere,
     order_requests,
     position_requests,
 )
@@ -35,6 +36,7 @@ QUERIES: dict[str, Act] = {
     "/v5/account/transaction-log": account_queries.transaction_log,
     "/v5/user/query-api": account_queries.query_api,
     "/v5/asset/coin/query-info": account_queries.coin_info,
+    **{path: elsewhere.always(result) for path, result in elsewhere.NOTHING_YET.items()},
 }
 WRITES: dict[str, Act] = {
     "/v5/order/create": order_requests.create,
@@ -46,7 +48,9 @@ WRITES: dict[str, Act] = {
     "/v5/position/add-margin": position_requests.add_margin,
     "/v5/position/set-auto-add-margin": position_requests.set_auto_add_margin,
     "/v5/position/switch-mode": position_requests.switch_mode,
-    "/v5/position/switch-isolated": position_requests.switch_isolated,
+    "/v5/position/switch-isolated": position_requests.not_unified,
+    "/v5/position/set-risk-limit": position_requests.not_unified,
+    "/v5/position/set-tpsl-mode": position_requests.not_unified,
     "/v5/account/set-margin-mode": position_requests.set_margin_mode,
 }
 

@@ -11,6 +11,8 @@ from your_short_trade_margin_call.adapters.bybit_server.stream_talk import conve
 from your_short_trade_margin_call.adapters.bybit_server.streams import StreamConnection
 from your_short_trade_margin_call.adapters.bybit_server.world import World
 
+SILENT = ("allLiquidation", "liquidation")
+"""Topics of a pair on which nothing ever happens: nobody else trades here, so nobody else is liquidated."""
 LONGEST_ARGS = 21_000
 """Letters that all topics of a connection may have together."""
 
@@ -84,4 +86,4 @@ def is_topic(world: World, topic: str) -> bool:
         return detail in face.pair.rows.intervals
     if kind == "orderbook":
         return detail in map(str, BOOK_DEPTHS)
-    return kind in ("tickers", "publicTrade") and not detail
+    return kind in ("tickers", "publicTrade", *SILENT) and not detail

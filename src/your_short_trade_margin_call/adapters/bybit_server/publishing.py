@@ -17,7 +17,8 @@ from your_short_trade_margin_call.adapters.bybit_server.pair_market import PairM
 from your_short_trade_margin_call.adapters.bybit_server.phases import Phase
 from your_short_trade_margin_call.adapters.bybit_server.tape import PublicTrade
 
-BOOK_DEPTHS = (1, 50)
+BOOK_DEPTHS = (1, 50, 200, 1_000)
+"""What may be subscribed to; no more levels are shown than there are."""
 _SHARE_OF_LEVEL = 10
 """A trade is about this part of a level of the book."""
 

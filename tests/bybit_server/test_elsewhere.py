@@ -1,0 +1,110 @@
+"""What the exchange has and this server has nothing behind: an answer all the same, and never a broken connection."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from .serving import Client, small_world, with_server
+from .signed import Signed
+from .trader import Trader
+
+PAIR = {"category": "linear", "symbol": "BTCUSDT"}
+
+
+@pytest.mark.parametrize(
+    ("path", "query", "empty"),
+    [
+        ("open-interest", {**PAIR, "intervalTime": "1h"}, "list"),
+        ("account-ratio", {**PAIR, "period": "1d"}, "list"),
+        ("premium-index-price-kline", {**PAIR, "interval": "3"}, "list"),
+        ("delivery-price", {"category": "linear"}, "list"),
+        ("insurance", {}, "list"),
+        ("adlAlert", {}, "list"),
+        ("fee-group-info", {"productType": "contract"}, "list"),
+    ],
+)
+def test_what_nobody_recorded_has_no_rows(path: str, query: dict[str, str], empty: str) -> None:
+    async def talk(client: Client) -> None:
+        result = await client.get(f"/v5/market/{path}", **query)
+        assert result[empty] == []
+
+    with_server(small_world(), talk)
+
+
+@pytest.mark.parametrize(
+    ("path", "query"),
+    [
+        ("open-interest", {**PAIR, "intervalTime": "2h"}),
+        ("open-interest", {"category": "linear", "symbol": "NOPEUSDT", "intervalTime": "1h"}),
+        ("account-ratio", PAIR),
+        ("premium-index-price-kline", {**PAIR, "interval": "4"}),
+        ("historical-volatility", {"category": "option"}),
+    ],
+)
+def test_a_wrong_question_about_it_is_a_10001(path: str, query: dict[str, str]) -> None:
+    async def talk(client: Client) -> None:
+        code, text = await client.refusal(f"/v5/market/{path}", **query)
+        assert code == 10001
+        assert text
+
+    with_server(small_world(), talk)
+
+
+def test_no_news_are_announced() -> None:
+    async def talk(client: Client) -> None:
+        assert await client.get("/v5/announcements/index", locale="en-US") == {"total": 0, "list": []}
+
+    with_server(small_world(), talk)
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "/v5/asset/transfer/query-account-coins-balance"),
+        ("GET", "/v5/asset/deposit/query-record"),
+        ("POST", "/v5/asset/withdraw/create"),
+        ("GET", "/v5/user/query-sub-members"),
+        ("POST", "/v5/account/borrow"),
+        ("POST", "/v5/order/disconnected-cancel-all"),
+        ("GET", "/v5/spot-margin-trade/data"),
+        ("GET", "/v5/earn/product"),
+        ("POST", "/v5/rfq/create-rfq"),
+    ],
+)
+def test_a_key_for_contracts_may_do_nothing_else(method: str, path: str) -> None:
+    async def talk(client: Client) -> None:
+        answer = await Signed(client).send(method, path, body="{}" if method == "POST" else "")
+        assert (answer["retCode"], answer["result"]) == (10005, {})
+        assert "permissions" in answer["retMsg"]
+
+    with_server(Trader().world, talk)
+
+
+@pytest.mark.parametrize(
+    ("path", "result"),
+    [
+        ("account/borrow-history", {"list": [], "nextPageCursor": ""}),
+        ("account/collateral-info", {"list": []}),
+        ("account/query-dcp-info", {"dcpInfos": []}),
+        ("account/smp-group", {"smpGroup": 0}),
+        ("position/move-history", {"list": [], "nextPageCursor": ""}),
+    ],
+)
+def test_an_account_that_only_traded_contracts(path: str, result: dict[str, Any]) -> None:
+    assert Trader().get(path) == (0, result)
+
+
+@pytest.mark.parametrize("setting", ["set-risk-limit", "set-tpsl-mode"])
+def test_settings_of_the_time_before_unified_accounts(setting: str) -> None:
+    code, result = Trader().post(f"position/{setting}", riskId=1)
+    assert (code, result["text"]) == (100028, "unified account is forbidden")
+
+
+def test_other_peoples_keys_are_refused_before_that() -> None:
+    async def talk(client: Client) -> None:
+        answer = await Signed(client, secret="wrong").send("GET", "/v5/asset/deposit/query-record")
+        assert answer["retCode"] == 10004
+
+    with_server(Trader().world, talk)
