@@ -8,7 +8,7 @@ import pytest
 
 from .serving import Client, small_world, with_server
 from .signed import Signed
-from .trader import Trader
+from .trader import OTHER, SYMBOL, Trader
 
 PAIR = {"category": "linear", "symbol": "BTCUSDT"}
 
@@ -22,6 +22,8 @@ PAIR = {"category": "linear", "symbol": "BTCUSDT"}
         ("delivery-price", {"category": "linear"}, "list"),
         ("insurance", {}, "list"),
         ("adlAlert", {}, "list"),
+        ("new-delivery-price", {"category": "linear", "baseCoin": "BTC"}, "list"),
+        ("index-price-components", {"indexName": "BTCUSDT"}, "components"),
         ("fee-group-info", {"productType": "contract"}, "list"),
     ],
 )
@@ -68,6 +70,7 @@ def test_no_news_are_announced() -> None:
         ("GET", "/v5/user/query-sub-members"),
         ("POST", "/v5/account/borrow"),
         ("POST", "/v5/order/disconnected-cancel-all"),
+        ("POST", "/v5/order/pre-check"),
         ("GET", "/v5/spot-margin-trade/data"),
         ("GET", "/v5/earn/product"),
         ("POST", "/v5/rfq/create-rfq"),
@@ -94,6 +97,20 @@ def test_a_key_for_contracts_may_do_nothing_else(method: str, path: str) -> None
 )
 def test_an_account_that_only_traded_contracts(path: str, result: dict[str, Any]) -> None:
     assert Trader().get(path) == (0, result)
+
+
+def test_an_account_knows_its_pairs_and_what_could_leave_it() -> None:
+    trader = Trader(symbols=(SYMBOL, OTHER))
+    own = {"category": "linear"}
+    assert [row["symbol"] for row in trader.get("account/instruments-info", **own)[1]["list"]] == [OTHER, SYMBOL]
+    (row,) = trader.get("account/instruments-info", **own, symbol=SYMBOL)[1]["list"]
+    assert row == trader.world.pairs[SYMBOL].item
+    assert trader.get("account/instruments-info", category="spot")[1]["list"] == []
+    free = f"{trader.account.available_usdt:g}"
+    assert trader.get("account/withdrawal", coinName="USDT,BTC") == (
+        0,
+        {"availableWithdrawal": free, "availableWithdrawalMap": {"USDT": free, "BTC": "0"}},
+    )
 
 
 @pytest.mark.parametrize("setting", ["set-risk-limit", "set-tpsl-mode"])

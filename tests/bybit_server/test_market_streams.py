@@ -68,10 +68,42 @@ def test_a_deeper_book_has_the_levels_there_are(depth: int) -> None:
     with_server(small_world(), talk)
 
 
-def test_nobody_else_is_liquidated() -> None:
+def test_no_order_is_for_retail_traders_only() -> None:
     async def talk(client: Client) -> None:
         async with client.stream() as stream:
-            assert (await stream.subscribe("allLiquidation.BTCUSDT"))["success"] is True
+            assert (await stream.subscribe("orderbook.rpi.BTCUSDT"))["success"] is True
+            told = await stream.hear()
+            assert (told["topic"], told["type"]) == ("orderbook.rpi.BTCUSDT", "snapshot")
+        asked = await client.get("/v5/market/rpi_orderbook", category="linear", symbol="BTCUSDT", limit=2)
+        assert told["data"]["b"][:2] == asked["b"]
+        assert [(len(level), level[2]) for level in (*asked["b"], *asked["a"])] == [(3, "0")] * 4
+
+    with_server(small_world(), talk)
+
+
+def test_the_limits_of_prices_are_told() -> None:
+    async def talk(client: Client) -> None:
+        async with client.stream() as stream:
+            await stream.subscribe("priceLimit.BTCUSDT")
+            before = await stream.hear()
+            client.server.world.step()
+            (after,) = await stream.hear_all()
+        asked = await client.get("/v5/market/price-limit", category="linear", symbol="BTCUSDT")
+        assert after == {
+            "topic": "priceLimit.BTCUSDT",
+            "data": {name: asked[name] for name in ("symbol", "buyLmt", "sellLmt")},
+            "ts": int(asked["ts"]),
+        }
+        assert float(before["data"]["buyLmt"]) < float(after["data"]["buyLmt"])
+
+    with_server(small_world(), talk)
+
+
+@pytest.mark.parametrize("topic", ["allLiquidation.BTCUSDT", "insurance.USDT", "adlAlert.USDT"])
+def test_nobody_else_is_liquidated(topic: str) -> None:
+    async def talk(client: Client) -> None:
+        async with client.stream() as stream:
+            assert (await stream.subscribe(topic))["success"] is True
             client.server.world.step()
             assert await stream.hear_all() == []
 

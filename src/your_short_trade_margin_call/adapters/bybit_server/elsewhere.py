@@ -13,6 +13,8 @@ from aiohttp import web
 from your_short_trade_margin_call.adapters.bybit_server.account import TradingAccount
 from your_short_trade_margin_call.adapters.bybit_server.codes import NOT_PERMITTED, RetCode
 from your_short_trade_margin_call.adapters.bybit_server.envelope import WORLD, fail, ok
+from your_short_trade_margin_call.adapters.bybit_server.number_text import number_text
+from your_short_trade_margin_call.adapters.bybit_server.order_rows import CATEGORY, COIN
 
 Query = Mapping[str, str]
 Answer = dict[str, Any]
@@ -31,7 +33,8 @@ _BY_RIGHTS = (
     *("/v5/account/borrow", "/v5/account/repay", "/v5/account/no-convert-repay", "/v5/account/quick-repayment"),
     *("/v5/account/set-collateral-switch", "/v5/account/set-collateral-switch-batch"),
     *("/v5/account/set-hedging-mode", "/v5/account/mmp-modify", "/v5/account/mmp-reset"),
-    *("/v5/account/upgrade-to-uta", "/v5/position/move-positions"),
+    *("/v5/account/set-limit-px-action", "/v5/account/set-delta-mode", "/v5/account/upgrade-to-uta"),
+    *("/v5/order/pre-check", "/v5/position/confirm-pending-mmr", "/v5/position/move-positions"),
 )
 
 NOTHING_YET: dict[str, Answer] = {
@@ -41,6 +44,7 @@ NOTHING_YET: dict[str, Answer] = {
     "/v5/account/mmp-state": {"result": []},
     "/v5/account/query-dcp-info": {"dcpInfos": []},
     "/v5/account/smp-group": {"smpGroup": 0},
+    "/v5/account/user-setting-config": {"lpaSpot": False, "lpaPerp": False},
     "/v5/position/get-closed-positions": {"list": [], "nextPageCursor": "", "category": "option"},
     "/v5/position/move-history": {"list": [], "nextPageCursor": ""},
 }
@@ -50,6 +54,7 @@ OPEN_TO_ALL: dict[str, Answer] = {
     "/v5/announcements/index": {"total": 0, "list": []},
     "/v5/market/adlAlert": {"updatedTime": "", "list": []},
     "/v5/market/fee-group-info": {"list": []},
+    "/v5/market/index-price-components": {"components": []},
     "/v5/market/insurance": {"updatedTime": "", "list": []},
 }
 """Nothing was announced, and there is no pool of an insurance."""
@@ -80,3 +85,19 @@ def _public(result: Answer) -> Handler:
         return ok(request, result | now)
 
     return answer
+
+
+def own_instruments(account: TradingAccount, query: Query) -> Answer:
+    """account/instruments-info: the rules of a pair, or of all, as anybody is told them."""
+    symbol = query.get("symbol", "")
+    items = [pair.item for name, pair in sorted(account.pairs.items()) if symbol in ("", name)]
+    category = query.get("category", "")
+    return {"category": category, "list": items if category == CATEGORY else [], "nextPageCursor": ""}
+
+
+def withdrawable(account: TradingAccount, query: Query) -> Answer:
+    """account/withdrawal: how much of each coin could leave the account (the one coin alone is here)."""
+    coins = query.get("coinName", "").split(",")
+    free = number_text(max(0.0, account.available_usdt))
+    of_coins = {coin: free if coin == COIN else "0" for coin in coins if coin}
+    return {"availableWithdrawal": of_coins.get(coins[0], ""), "availableWithdrawalMap": of_coins}

@@ -48,6 +48,8 @@ def routes() -> list[web.RouteDef]:
         "open-interest": _open_interest,
         "account-ratio": _account_ratio,
         "delivery-price": _deliveries,
+        "new-delivery-price": _deliveries,
+        "rpi_orderbook": _retail_book,
         "historical-volatility": _volatility,
     }
     market = [web.get(f"/v5/market/{name}", _refusing(handler)) for name, handler in handlers.items()]
@@ -132,6 +134,13 @@ async def _orderbook(request: web.Request) -> web.Response:
     depth = min(_whole(request.query, "limit", USUAL_LEVELS, 1, MOST_LEVELS), market_rows.SHOWN_LEVELS)
     moment = pair.market_ms(request.app[WORLD].timeline.now_ms())
     return ok(request, market_rows.book_row(pair, depth, moment))
+
+
+async def _retail_book(request: web.Request) -> web.Response:
+    _category(request.query, default=CATEGORY)
+    pair = _pair(request)
+    depth = _whole(request.query, "limit", market_rows.SHOWN_LEVELS, 1, market_rows.SHOWN_LEVELS)
+    return ok(request, market_rows.retail_row(pair, depth, pair.market_ms(request.app[WORLD].timeline.now_ms())))
 
 
 async def _funding_history(request: web.Request) -> web.Response:

@@ -15,6 +15,8 @@ from your_short_trade_margin_call.domain.spans import CANDLE_MS, DAY_MS, HOUR_MS
 CATEGORY = "linear"
 SHOWN_LEVELS = 50
 """No deeper book is shown than this, however deep a client asks."""
+RETAIL = "rpi"
+"""Stands for the depth of a book that tells of retail orders apart."""
 _TURNOVER_PLACES = 4
 _STREAM_ONLY = ("tickDirection",)
 _REST_ONLY = ("predictedDeliveryPrice", "basisRate", "deliveryFeeRate", "deliveryTime", "basis", "basisRateYear")
@@ -178,6 +180,19 @@ def book_row(pair: PairMarket, depth: int, ts: int) -> dict[str, Any]:
     return {"s": pair.symbol, "b": bids, "a": asks, "ts": ts, "u": tape.update_id, "seq": tape.seq, "cts": ts}
 
 
+def retail_row(pair: PairMarket, depth: int, ts: int) -> dict[str, Any]:
+    """The result of /v5/market/rpi_orderbook: of each level price, size, and what of retail orders only: nothing."""
+    row = book_row(pair, depth, ts)
+    return row | {side: [[*level, "0"] for level in row[side]] for side in ("b", "a")}
+
+
+def retail_message(pair: PairMarket, ts: int) -> dict[str, Any]:
+    """A message of `orderbook.rpi.{symbol}`."""
+    row = retail_row(pair, SHOWN_LEVELS, ts)
+    data = {name: row[name] for name in ("s", "b", "a", "u", "seq")}
+    return {"topic": f"orderbook.{RETAIL}.{pair.symbol}", "type": "snapshot", "ts": ts, "data": data, "cts": ts}
+
+
 def book_message(pair: PairMarket, depth: int, ts: int) -> dict[str, Any]:
     """A message of `orderbook.{depth}.{symbol}`: always a whole one, as deep as there are levels."""
     bids, asks = book_levels(pair, min(depth, SHOWN_LEVELS))
@@ -226,3 +241,10 @@ def limit_row(pair: PairMarket, now_ms: int) -> dict[str, str]:
         "sellLmt": pair.price_text(sell),
         "ts": str(now_ms),
     }
+
+
+def limit_message(pair: PairMarket, ts: int) -> dict[str, Any]:
+    """A message of `priceLimit.{symbol}`."""
+    row = limit_row(pair, ts)
+    del row["ts"]
+    return {"topic": f"priceLimit.{pair.symbol}", "data": row, "ts": ts}

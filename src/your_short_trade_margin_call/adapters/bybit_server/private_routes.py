@@ -36,6 +36,8 @@ QUERIES: dict[str, Act] = {
     "/v5/account/transaction-log": account_queries.transaction_log,
     "/v5/user/query-api": account_queries.query_api,
     "/v5/asset/coin/query-info": account_queries.coin_info,
+    "/v5/account/instruments-info": elsewhere.own_instruments,
+    "/v5/account/withdrawal": elsewhere.withdrawable,
     **{path: elsewhere.always(result) for path, result in elsewhere.NOTHING_YET.items()},
 }
 WRITES: dict[str, Act] = {

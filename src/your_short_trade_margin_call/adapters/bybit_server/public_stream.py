@@ -13,6 +13,8 @@ from your_short_trade_margin_call.adapters.bybit_server.world import World
 
 SILENT = ("allLiquidation", "liquidation")
 """Topics of a pair on which nothing ever happens: nobody else trades here, so nobody else is liquidated."""
+SILENT_OF_COINS = {f"{kind}.{coin}" for kind in ("insurance", "adlAlert") for coin in ("USDT", "USDC", "inverse")}
+"""And so there is no pool of an insurance."""
 LONGEST_ARGS = 21_000
 """Letters that all topics of a connection may have together."""
 
@@ -53,7 +55,8 @@ class _Conversation:
         self._say(said, "")
         self._connection.join(self._world.public, fresh)
         for topic in fresh:
-            for message in self._world.faces[topic.rpartition(".")[2]].snapshots(topic):
+            face = self._world.faces.get(topic.rpartition(".")[2])
+            for message in () if face is None else face.snapshots(topic):
                 self._connection.send(message)
 
     def _unsubscribe(self, said: dict[str, Any]) -> None:
@@ -77,6 +80,8 @@ class _Conversation:
 
 def is_topic(world: World, topic: str) -> bool:
     """Whether this server has the topic."""
+    if topic in SILENT_OF_COINS:
+        return True
     kind, _, rest = topic.partition(".")
     detail, _, symbol = rest.rpartition(".")
     face = world.faces.get(symbol)
@@ -85,5 +90,5 @@ def is_topic(world: World, topic: str) -> bool:
     if kind == "kline":
         return detail in face.pair.rows.intervals
     if kind == "orderbook":
-        return detail in map(str, BOOK_DEPTHS)
-    return kind in ("tickers", "publicTrade", *SILENT) and not detail
+        return detail in BOOK_DEPTHS
+    return kind in ("tickers", "publicTrade", "priceLimit", *SILENT) and not detail

@@ -7,8 +7,11 @@ from collections.abc import Callable
 from your_short_trade_margin_call.adapters.bybit_server.bus import Bus, Message
 from your_short_trade_margin_call.adapters.bybit_server.intervals import PriceRow, end_of
 from your_short_trade_margin_call.adapters.bybit_server.market_rows import (
+    RETAIL,
     book_message,
     kline_message,
+    limit_message,
+    retail_message,
     stream_ticker,
     ticker_message,
     trade_message,
@@ -17,7 +20,7 @@ from your_short_trade_margin_call.adapters.bybit_server.pair_market import PairM
 from your_short_trade_margin_call.adapters.bybit_server.phases import Phase
 from your_short_trade_margin_call.adapters.bybit_server.tape import PublicTrade
 
-BOOK_DEPTHS = (1, 50, 200, 1_000)
+BOOK_DEPTHS = ("1", "50", "200", "1000", RETAIL)
 """What may be subscribed to; no more levels are shown than there are."""
 _SHARE_OF_LEVEL = 10
 """A trade is about this part of a level of the book."""
@@ -71,6 +74,9 @@ class PublicFace:
         topic = f"publicTrade.{self.pair.symbol}"
         if self._bus.wants(topic):
             self._bus.publish(topic, trade_message(self.pair, trade, self._ts()))
+        topic = f"priceLimit.{self.pair.symbol}"
+        if self._bus.wants(topic):
+            self._bus.publish(topic, limit_message(self.pair, self._ts()))
 
     # ---- one subscriber arrives -----------------------------------------------------------------------
 
@@ -80,7 +86,9 @@ class PublicFace:
         if kind == "tickers":
             return [ticker_message(self.pair, "snapshot", self._ticker_for_newcomer(topic), self._ts())]
         if kind == "orderbook":
-            return [book_message(self.pair, int(rest.partition(".")[0]), self._ts())]
+            return [self._book(rest.partition(".")[0])]
+        if kind == "priceLimit":
+            return [limit_message(self.pair, self._ts())]
         if kind == "kline":
             interval = rest.partition(".")[0]
             row = self.pair.rows.running(interval)
@@ -128,7 +136,14 @@ class PublicFace:
         for depth in BOOK_DEPTHS:
             topic = f"orderbook.{depth}.{self.pair.symbol}"
             if self._bus.wants(topic):
-                self._bus.publish(topic, book_message(self.pair, depth, self._ts()))
+                self._bus.publish(topic, self._book(depth))
+
+    def _book(self, depth: str) -> Message:
+        return (
+            retail_message(self.pair, self._ts())
+            if depth == RETAIL
+            else book_message(self.pair, int(depth), self._ts())
+        )
 
     def _ticker(self) -> None:
         topic, before = f"tickers.{self.pair.symbol}", self.pair.tape.ticker
