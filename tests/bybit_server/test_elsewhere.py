@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 
-from .serving import Client, small_world, with_server
+from your_short_trade_margin_call.domain.spans import MINUTE_MS
+
+from .serving import T0, Client, small_world, with_server
 from .signed import Signed
 from .trader import OTHER, SYMBOL, Trader
 
@@ -16,7 +18,7 @@ PAIR = {"category": "linear", "symbol": "BTCUSDT"}
 @pytest.mark.parametrize(
     ("path", "query", "empty"),
     [
-        ("open-interest", {**PAIR, "intervalTime": "1h"}, "list"),
+        ("open-interest", {**PAIR, "intervalTime": "1h", "endTime": "1700000000000"}, "list"),
         ("account-ratio", {**PAIR, "period": "1d"}, "list"),
         ("premium-index-price-kline", {**PAIR, "interval": "3"}, "list"),
         ("delivery-price", {"category": "linear"}, "list"),
@@ -50,6 +52,16 @@ def test_a_wrong_question_about_it_is_a_10001(path: str, query: dict[str, str]) 
         code, text = await client.refusal(f"/v5/market/{path}", **query)
         assert code == 10001
         assert text
+
+    with_server(small_world(), talk)
+
+
+def test_the_open_interest_is_that_of_the_ticker() -> None:
+    async def talk(client: Client) -> None:
+        client.server.world.step(2)
+        (row,) = (await client.get("/v5/market/open-interest", **PAIR, intervalTime="5min"))["list"]
+        (ticker,) = (await client.get("/v5/market/tickers", **PAIR))["list"]
+        assert row == {"openInterest": ticker["openInterest"], "timestamp": str(T0 + 35 * MINUTE_MS)}
 
     with_server(small_world(), talk)
 

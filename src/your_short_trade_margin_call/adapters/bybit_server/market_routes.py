@@ -15,6 +15,7 @@ from your_short_trade_margin_call.adapters.bybit_server.envelope import WORLD, f
 from your_short_trade_margin_call.adapters.bybit_server.intervals import PriceRow
 from your_short_trade_margin_call.adapters.bybit_server.number_text import number_text, whole_of
 from your_short_trade_margin_call.adapters.bybit_server.pair_market import PairMarket
+from your_short_trade_margin_call.domain.spans import DAY_MS, HOUR_MS, MINUTE_MS
 
 CATEGORY = market_rows.CATEGORY
 OTHER_CATEGORIES = ("spot", "inverse", "option")
@@ -23,7 +24,10 @@ SYMBOLS_A_PAGE = 15
 MOST_CANDLES, USUAL_CANDLES = 1_000, 200
 LAST_MOMENT_MS = 9_999_999_999_999
 MOST_LEVELS, USUAL_LEVELS = 1_000, 25
-PERIODS = ("5min", "15min", "30min", "1h", "4h", "1d")
+PERIODS_MS = {
+    **{"5min": 5 * MINUTE_MS, "15min": 15 * MINUTE_MS, "30min": 30 * MINUTE_MS},
+    **{"1h": HOUR_MS, "4h": 4 * HOUR_MS, "1d": DAY_MS},
+}
 """Of open interest and of the ratio of accounts."""
 
 Query = Mapping[str, str]
@@ -169,7 +173,7 @@ async def _recent_trades(request: web.Request) -> web.Response:
     return ok(request, {"category": CATEGORY, "list": [market_rows.trade_row(pair, trade) for trade in newest_first]})
 
 
-# ---- what nobody knows of these markets: no rows ----------------------------------------------------------
+# ---- what nobody recorded of these markets ----------------------------------------------------------
 
 
 async def _premium_kline(request: web.Request) -> web.Response:
@@ -180,16 +184,23 @@ async def _premium_kline(request: web.Request) -> web.Response:
 
 
 async def _open_interest(request: web.Request) -> web.Response:
-    _category(request.query)
-    symbol = _pair(request).symbol
-    _period(request.query, "intervalTime")
-    return ok(request, {"symbol": symbol, "category": CATEGORY, "list": [], "nextPageCursor": ""})
+    """Nobody recorded it: the present figure is all there is, where the present is asked for."""
+    query = request.query
+    _category(query)
+    pair, step_ms = _pair(request), _period_ms(query, "intervalTime")
+    start, end = _moment(query, "startTime"), _moment(query, "endTime")
+    _require_order(start, end)
+    _whole(query, "limit", 50, 1, 200)
+    row = market_rows.interest_row(pair, step_ms, pair.market_ms(request.app[WORLD].timeline.now_ms()))
+    is_asked = (start or 0) <= int(row["timestamp"]) <= (LAST_MOMENT_MS if end is None else end)
+    rows = [row] if is_asked and not query.get("cursor") else []
+    return ok(request, {"symbol": pair.symbol, "category": CATEGORY, "list": rows, "nextPageCursor": ""})
 
 
 async def _account_ratio(request: web.Request) -> web.Response:
     _category(request.query)
     _pair(request)
-    _period(request.query, "period")
+    _period_ms(request.query, "period")
     return ok(request, {"list": [], "nextPageCursor": ""})
 
 
@@ -212,9 +223,8 @@ def _category(query: Query, default: str = "", *, allow_others: bool = False) ->
     return bad_parameter("params error: Category is invalid")
 
 
-def _period(query: Query, name: str) -> None:
-    if query.get(name, "") not in PERIODS:
-        bad_parameter(f"params error: {name} invalid")
+def _period_ms(query: Query, name: str) -> int:
+    return PERIODS_MS.get(query.get(name, "")) or bad_parameter(f"params error: {name} invalid")
 
 
 def _known(request: web.Request) -> list[PairMarket]:

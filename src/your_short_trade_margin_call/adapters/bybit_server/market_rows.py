@@ -232,6 +232,14 @@ def trade_message(pair: PairMarket, trade: PublicTrade, ts: int) -> dict[str, An
     return {"topic": f"publicTrade.{pair.symbol}", "type": "snapshot", "ts": ts, "data": [row]}
 
 
+def interest_row(pair: PairMarket, step_ms: int, now_ms: int) -> dict[str, str]:
+    """A row of /v5/market/open-interest: the figure of the ticker, at the last whole step of time."""
+    return {
+        "openInterest": ticker_row(pair, now_ms)["openInterest"],
+        "timestamp": str(now_ms - now_ms % step_ms),
+    }
+
+
 def limit_row(pair: PairMarket, now_ms: int) -> dict[str, str]:
     """The result of /v5/market/price-limit."""
     buy, sell = pair.price_limit()
