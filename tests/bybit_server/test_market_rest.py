@@ -235,6 +235,7 @@ def test_the_instrument_can_be_read_back() -> None:
         ("/v5/market/instruments-info", {"category": "future"}),
         ("/v5/market/instruments-info", {"category": "linear", "cursor": "last%3DNOPEUSDT"}),
         ("/v5/market/orderbook", {**PAIR, "limit": "1001"}),
+        ("/v5/market/tickers", {"category": "option", "symbol": "BTCUSDT"}),
         ("/v5/market/recent-trade", {"symbol": "BTCUSDT"}),
     ],
 )

@@ -68,6 +68,27 @@ def test_a_deeper_book_has_the_levels_there_are(depth: int) -> None:
     with_server(small_world(), talk)
 
 
+@pytest.mark.parametrize("kind", ["spot", "inverse", "option"])
+def test_other_kinds_of_markets_have_a_stream_about_nothing(kind: str) -> None:
+    async def talk(client: Client) -> None:
+        async with client.stream(f"/v5/public/{kind}") as stream:
+            refusal = await stream.subscribe("tickers.BTCUSDT")
+            assert (refusal["success"], refusal["ret_msg"]) == (False, "error:handler not found,topic:tickers.BTCUSDT")
+            await stream.say({"op": "ping", "req_id": "1"})
+            assert (await stream.hear())["ret_msg"] == "pong"
+
+    with_server(small_world(), talk)
+
+
+def test_the_exchanges_own_state_is_no_news() -> None:
+    async def talk(client: Client) -> None:
+        async with client.stream("/v5/public/misc/status") as stream:
+            assert (await stream.subscribe("system.status"))["success"] is True
+            assert (await stream.subscribe("orderbook.1.BTCUSDT"))["success"] is False
+
+    with_server(small_world(), talk)
+
+
 def test_no_order_is_for_retail_traders_only() -> None:
     async def talk(client: Client) -> None:
         async with client.stream() as stream:

@@ -14,7 +14,7 @@ from your_short_trade_margin_call.adapters.bybit_server.auth import auth
 from your_short_trade_margin_call.adapters.bybit_server.envelope import STREAMS, WORLD
 from your_short_trade_margin_call.adapters.bybit_server.fault_layer import StreamFaults, fault_layer
 from your_short_trade_margin_call.adapters.bybit_server.private_stream import private_stream
-from your_short_trade_margin_call.adapters.bybit_server.public_stream import public_stream
+from your_short_trade_margin_call.adapters.bybit_server.public_stream import other_stream, public_stream
 from your_short_trade_margin_call.adapters.bybit_server.rate_limits import rate_limits
 from your_short_trade_margin_call.adapters.bybit_server.socket_faults import SocketFaults
 from your_short_trade_margin_call.adapters.bybit_server.stepping import Stepper
@@ -41,6 +41,7 @@ def make_app(world: World, streams: Streams | None = None) -> web.Application:
     app.router.add_routes(
         [
             web.get("/v5/public/linear", public_stream),
+            *(web.get(f"/v5/public/{kind}", other_stream) for kind in ("spot", "inverse", "option", "misc/status")),
             web.get("/v5/private", private_stream),
             web.get("/v5/trade", trade_stream),
         ]

@@ -125,6 +125,8 @@ async def _risk_limit(request: web.Request) -> web.Response:
 async def _tickers(request: web.Request) -> web.Response:
     category = _category(request.query, allow_others=True)
     if category != CATEGORY:
+        if request.query.get("symbol"):
+            bad_parameter("Not supported symbols")
         return ok(request, {"category": category, "list": []})
     now_ms = request.app[WORLD].timeline.now_ms()
     pairs = [_pair(request)] if request.query.get("symbol") else _known(request)

@@ -24,11 +24,19 @@ async def public_stream(request: web.Request) -> web.StreamResponse:
     return await converse(request, _Conversation)
 
 
+async def other_stream(request: web.Request) -> web.StreamResponse:
+    """/v5/public/spot and the like: a conversation like any other, about nothing."""
+    return await converse(request, _OtherConversation)
+
+
 class _Conversation:
     """What one client says and is answered."""
 
     def __init__(self, world: World, connection: StreamConnection) -> None:
         self._world, self._connection = world, connection
+
+    def _has(self, topic: str) -> bool:
+        return is_topic(self._world, topic)
 
     async def hear(self, text: str) -> None:
         said = parsed(text)
@@ -43,7 +51,7 @@ class _Conversation:
 
     def _subscribe(self, said: dict[str, Any]) -> None:
         topics = topics_of(said)
-        wrong = next((topic for topic in topics if not is_topic(self._world, topic)), None)
+        wrong = next((topic for topic in topics if not self._has(topic)), None)
         if wrong is not None or not topics:
             self._say(said, f"error:handler not found,topic:{wrong or ''}", success=False)
             return
@@ -76,6 +84,13 @@ class _Conversation:
                 "op": str(said.get("op", "")),
             }
         )
+
+
+class _OtherConversation(_Conversation):
+    """Of other kinds of markets there are no topics, and of the exchange's own state there is no news."""
+
+    def _has(self, topic: str) -> bool:
+        return topic == "system.status" and self._connection.path.endswith("/status")
 
 
 def is_topic(world: World, topic: str) -> bool:
