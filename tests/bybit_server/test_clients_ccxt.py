@@ -69,6 +69,8 @@ def test_the_market_is_read() -> None:
         assert (await exchange.fetch_mark_ohlcv(PAIR, "3m", since=T0, limit=1))[0][:5] == candles[0][:5]
         ticker = await exchange.fetch_ticker(PAIR)
         assert (ticker["last"], ticker["high"], ticker["bid"], ticker["ask"]) == (1002, 1003, 1001.9, 1002.1)
+        interest = await exchange.fetch_open_interest(PAIR)
+        assert interest["openInterestAmount"] == float(ticker["info"]["openInterest"])
         book = await exchange.fetch_order_book(PAIR, limit=1)
         assert (book["bids"], book["asks"]) == ([[1001.9, 5.0]], [[1002.1, 5.0]])
         settled = await exchange.fetch_funding_rate_history(PAIR)
