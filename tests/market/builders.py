@@ -28,6 +28,13 @@ def rows(count: int = 6, step: int = CANDLE, start: int = START) -> Columns:
     }
 
 
+def followed(columns: Columns, count: int, step: int) -> Columns:
+    """A copy, and behind it so many candles of another step."""
+    times = columns["ts"]
+    first = 2 * times[-1] - times[-2]
+    return rows(len(times) + count) | {"ts": [*times, *(first + step * k for k in range(count))]}
+
+
 def changed(columns: Columns, name: str, row: int, value: Any) -> Columns:
     """A copy with one cell changed."""
     copy = {key: list(values) for key, values in columns.items()}

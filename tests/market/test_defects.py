@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from your_short_trade_margin_call.domain import errors
 from your_short_trade_margin_call.market.candles import Candles
 
-from .builders import CANDLE, MINUTE, START, Columns, changed, ordered, rows, without, write
+from .builders import CANDLE, MINUTE, START, Columns, changed, followed, ordered, rows, without, write
 
 THIRD_ROW = "row 3 (2025-05-29T19:06:00Z)"
 
@@ -59,6 +59,13 @@ DEFECTS: dict[str, tuple[Columns, type[errors.CandleError], str]] = {
         "looks like 5-minute candles",
     ),
     "15 minutes, all 3 apart or more": (without(rows(9, step=15 * MINUTE), 1, 2), errors.TimeframeError, "15-minute"),
+    "minutes, then candles": (followed(rows(90, step=MINUTE), 30, CANDLE), errors.TimeframeError, "3-minute"),
+    "candles, then minutes": (
+        followed(rows(30), 90, MINUTE),
+        errors.TimeframeError,
+        "row 1 (2025-05-29T19:00:00Z): 3-minute candles begin among 1-minute ones",
+    ),
+    "candles, then 15 minutes": (followed(rows(30), 30, 15 * MINUTE), errors.TimeframeError, "15-minute candles begin"),
     "minutes that make no candle": (without(rows(6, step=MINUTE), 1, 5), errors.EmptyCandlesError, "no three minutes"),
 }
 
@@ -92,6 +99,14 @@ def test_a_missing_column_is_named_beside_those_found(column: str, suffix: str, 
     path = write(tmp_path / f"BTC{suffix}", columns)
     with pytest.raises(errors.MissingColumnError, match=rf"lacks {column}; it has .*Other"):
         Candles.from_file(path, symbol="BTCUSDT")
+
+
+def test_what_is_no_table_is_named_in_a_few_words(tmp_path: Path) -> None:
+    path = tmp_path / "BTC.csv"
+    path.write_text(",".join(f"{'x' * 200}{k}" for k in range(5_000)) + "\n", encoding="utf-8")
+    with pytest.raises(errors.MissingColumnError, match=r"it has x{40}…, .*, …\.") as caught:
+        Candles.from_csv(path, symbol="BTCUSDT")
+    assert len(caught.value.message) < 600
 
 
 def test_text_in_a_csv_names_its_row(tmp_path: Path) -> None:

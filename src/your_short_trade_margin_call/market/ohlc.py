@@ -42,6 +42,9 @@ PRICES = ("open", "high", "low", "close")
 IMPLAUSIBLE = 20.0
 """No candle spans, and no candle opens away from the last, by this factor."""
 
+ALIKE_GAPS = 20
+"""So many gaps of one length in a row are no gaps: they are candles of another timeframe."""
+
 
 class Ohlc(NamedTuple):
     """Rows of candles: open time (UTC ms), prices (USDT), volume (base coin), n of each."""
@@ -159,13 +162,14 @@ def detect_timeframe(time_ms: Times, what: str) -> int:
     yet never 3 minutes apart. One row alone is a 3-minute candle when it lies on that grid: nothing can follow from it.
 
     Raises:
-        TimeframeError: neither; says what it looks like.
+        TimeframeError: neither, or two of them one after the other; says what it looks like.
         MisalignedError: 3-minute candles beside the 3-minute grid.
     """
     if len(time_ms) < 2:
         return MINUTE_MS if (time_ms % CANDLE_MS).any() else CANDLE_MS
     steps = np.diff(time_ms)
     smallest = int(steps.min())
+    _check_one_timeframe(steps, time_ms, what)
     if smallest == MINUTE_MS:
         return MINUTE_MS
     if smallest != CANDLE_MS:
@@ -226,6 +230,19 @@ def _stated(time_ms: Times, timeframe_ms: int, what: str) -> int:
     if timeframe_ms == CANDLE_MS:
         _check_candle_grid(time_ms, what)
     return timeframe_ms
+
+
+def _check_one_timeframe(steps: Times, time_ms: Times, what: str) -> None:
+    """Refuse longer candles behind or before shorter ones: they would be taken for an hour of gaps, all alike."""
+    smallest = int(steps.min())
+    alike = (steps[1:] == steps[:-1]) & (steps[1:] > smallest)
+    runs = np.convolve(alike, np.ones(ALIKE_GAPS - 1), "valid") if len(alike) >= ALIKE_GAPS - 1 else np.zeros(0)
+    if (row := first_true(runs > ALIKE_GAPS - 1.5)) >= 0:
+        raise TimeframeError(
+            f"{place(what, row, time_ms)}: {timeframe_name(int(steps[row]))} candles begin among "
+            f"{timeframe_name(smallest)} ones.",
+            "Give a file of one timeframe, 1 or 3 minutes.",
+        )
 
 
 def _check_candle_grid(time_ms: Times, what: str) -> None:

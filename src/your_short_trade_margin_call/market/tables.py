@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 SUFFIXES = {".parquet": "parquet", ".pq": "parquet", ".csv": "csv"}
 """What a file's suffix says about its format."""
+
+_MOST_NAMES, _LONGEST_NAME = 8, 40
 
 _KINDS = "Give a .parquet or .csv file with the columns it needs."
 
@@ -72,7 +74,7 @@ def read_table(
     missing = [name for name in wanted if name not in frame.columns]
     if missing:
         raise MissingColumnError(
-            f"{path.name} lacks {', '.join(missing)}; it has {', '.join(frame.columns) or 'no columns'}.",
+            f"{path.name} lacks {', '.join(missing)}; it has {_listed(frame.columns) or 'no columns'}.",
             f"Name the columns {', '.join(wanted)}.",
         )
     if frame.is_empty():
@@ -117,9 +119,16 @@ def _only(frame: pl.DataFrame, symbol: str, name: str) -> pl.DataFrame:
     spellings = frame["symbol"].cast(pl.String).unique().drop_nulls().sort().to_list()
     same = [text for text in spellings if _same_pair(text, symbol)]
     if not same:
-        listed = ", ".join(spellings[:8]) + (", …" if len(spellings) > 8 else "")
-        raise UnknownPairError(f"{name} has no rows of {symbol}; it has {listed}.", "Give the file of this pair.")
+        raise UnknownPairError(
+            f"{name} has no rows of {symbol}; it has {_listed(spellings)}.", "Give the file of this pair."
+        )
     return frame.filter(pl.col("symbol").cast(pl.String).is_in(same))
+
+
+def _listed(names: Sequence[str]) -> str:
+    """The first few names, each cut short: what is no table may have a million of any length."""
+    shown = [name if len(name) <= _LONGEST_NAME else f"{name[:_LONGEST_NAME]}…" for name in names[:_MOST_NAMES]]
+    return ", ".join([*shown, "…"] if len(names) > _MOST_NAMES else shown)
 
 
 def _same_pair(text: str, symbol: str) -> bool:
