@@ -85,7 +85,7 @@ def test_no_edge_is_said_before_trading(face: Face) -> None:
     answer = face("BTC", "--set", "taker_fee_rate=0.05", "--speed", "max", "--reoptimize", "never")
     assert answer.code == 0
     text = flowed(answer.out)
-    assert "The best trial lost money in its own window: there are no entries (no_edge)" in text
+    assert "The best trial made no money in its own window: there are no entries (no_edge)" in text
     assert "ENTRY" not in text
     assert "BLOCKED no_edge" in text
 

@@ -50,8 +50,8 @@ from your_short_trade_margin_call.reporting.views_text import views_rows
 from your_short_trade_margin_call.reporting.worst_loss import worst_loss_rows
 
 NO_EDGE = (
-    "The best trial lost money in its own window: there are no entries (no_edge) until a later optimisation "
-    "finds one that did not."
+    "The best trial made no money in its own window: there are no entries (no_edge) until a later optimisation "
+    "finds one that did."
 )
 
 NO_EVIDENCE = "Real money waits for the verdict REAL: there are no entries (no_edge) until an optimisation finds it."

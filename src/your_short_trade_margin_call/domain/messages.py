@@ -169,7 +169,7 @@ class MarketEnded:
 class ParametersAdopted:
     """New parameters for closes after `time_ms`; an open position keeps its own exits.
 
-    Without an edge (the best trial lost money in its own window) there are no entries.
+    Without an edge (the best trial made no money in its own window) there are no entries.
     """
 
     time_ms: int

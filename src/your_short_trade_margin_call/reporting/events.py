@@ -19,7 +19,7 @@ BLOCKED_BECAUSE = {
     "below_min_notional": "the position is worth too little for an order",
     "stale_candle": "the quote came too late",
     "stream_gap": "the next candle is missing",
-    "no_edge": "the best trial lost money in its own window",
+    "no_edge": "the best trial made no money in its own window",
     "paused": "entries are paused; `resume` lifts it",
     "daily_loss": "the day's loss limit is reached",
     "max_drawdown": "the drawdown limit is reached",
