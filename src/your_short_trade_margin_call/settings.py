@@ -26,6 +26,8 @@ LONGEST_MS = 3_650 * DAY_MS
 """Ten years: no duration is longer."""
 MOST_TRIALS = 1_000_000
 """The largest grid of one sweep."""
+MOST_USDT = 1e12
+"""The largest balance: a cent of it is still a number of its own."""
 ENVIRONMENT_PREFIX = "SHORTEST_PEAK_"
 
 _UNITS_MS = {"ms": 1, "s": 1_000, "m": MINUTE_MS, "h": HOUR_MS, "d": DAY_MS}
@@ -105,7 +107,9 @@ class Settings(_Frozen):
     """All settings. Defaults are the published ones (README); money in USDT, `_bps` in basis points."""
 
     # The account
-    starting_balance: float = Field(472.0, gt=0, validation_alias=AliasChoices("starting_balance", "balance"))
+    starting_balance: float = Field(
+        472.0, gt=0, le=MOST_USDT, validation_alias=AliasChoices("starting_balance", "balance")
+    )
     leverage: float = Field(3.0, ge=1, le=200)
     max_available_frac: Fraction = Field(0.9, gt=0, le=1)
     # What the market charges

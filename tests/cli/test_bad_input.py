@@ -21,6 +21,8 @@ BAD = [
     ("optimize", 2, "No pair", "optimize BTCUSDT"),
     ("BTCUSDT --symbol ETHUSDT", 2, "Two pairs", "Name one"),
     ("optimize BTC --days 0", 2, "--days 0", "above 0"),
+    ("optimize BTC --days 1e9", 2, "--days 1e+09", "at most 10,000"),
+    ("optimize BTC --set balance=1e300", 2, "balance='1e300'", "less than or equal to 1000000000000"),
     ("optimize BTC --days x", 2, "--days", "--help"),
     ("BTC --speed fast", 2, "--speed fast", "max"),
     ("BTC --speed 0", 2, "--speed 0", "max"),

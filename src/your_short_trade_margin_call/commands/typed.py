@@ -18,6 +18,7 @@ from your_short_trade_margin_call.settings import (
     parse_fraction,
 )
 
+MOST_DAYS = 10_000
 FOREVER_MS = 1 << 53
 
 _DAY = re.compile(r"\d{8}")
@@ -57,8 +58,8 @@ def days_ms(days: float) -> int:
     Raises:
         SettingError: not above 0, or absurdly long.
     """
-    if not 0 < days <= 10_000:
-        raise SettingError(f"--days {days:g} cannot be.", "Give a number above 0, such as --days 1.")
+    if not 0 < days <= MOST_DAYS:
+        raise SettingError(f"--days {days:g} cannot be.", f"Give a number above 0, at most {MOST_DAYS:,}: --days 1.")
     return round(days * DAY_MS)
 
 
