@@ -11,8 +11,8 @@ import pytest
 
 from your_short_trade_margin_call.adapters.storage.journal import SqliteJournal
 from your_short_trade_margin_call.composition.capital import CapitalOnly, beside_capital
-from your_short_trade_margin_call.composition.ours import Standing, balance_to_use, read_standing
-from your_short_trade_margin_call.domain.errors import BadInputError
+from your_short_trade_margin_call.composition.ours import Standing, balance_to_use, read_standing, standing_to_trade_on
+from your_short_trade_margin_call.domain.errors import ArtefactError, BadInputError
 from your_short_trade_margin_call.domain.messages import AccountView, Execution, OrderRequest
 from your_short_trade_margin_call.domain.words import ExecutionKind, OrderType, Purpose, Side
 from your_short_trade_margin_call.market.instruments import find_instrument
@@ -76,6 +76,23 @@ def test_what_a_journal_says_is_ours(tmp_path: Path) -> None:
     assert not held.ours.may_be_entering
     assert (held.ours.quantity, held.wallet_change, held.ours.is_first) == (0.021, -0.7, False)
     assert held.ours.link_ids == {ENTRY.link_id}
+
+
+def test_whoever_trades_keeps_a_damaged_journal_aside_and_the_next_start_is_fresh(tmp_path: Path) -> None:
+    path, instrument = tmp_path / "journal.sqlite", find_instrument("BTCUSDT")
+    path.write_bytes(b"no database" * 1_000)
+    for read, where in ((read_standing, "left where it is"), (standing_to_trade_on, "kept aside")):
+        with pytest.raises(ArtefactError, match=where):
+            read(path, instrument)
+    assert path.with_name("journal.sqlite.corrupt-1").exists()
+    assert standing_to_trade_on(path, instrument) == Standing()
+
+
+def test_a_process_killed_while_it_made_its_journal_does_not_stop_the_next(tmp_path: Path) -> None:
+    path, instrument = tmp_path / "journal.sqlite", find_instrument("BTCUSDT")
+    path.touch()
+    assert standing_to_trade_on(path, instrument) == Standing()
+    assert read_standing(path, instrument) == Standing()
 
 
 def test_an_entry_booked_in_part_may_have_sold_the_rest_until_its_trade_is_over(tmp_path: Path) -> None:

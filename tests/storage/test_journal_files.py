@@ -78,6 +78,12 @@ def test_looking_never_moves_a_corrupt_journal(path: Path) -> None:
     assert os.listdir(path.parent) == [path.name]
 
 
+def test_damage_met_while_looking_is_no_want_of_space(path: Path) -> None:
+    broken_page(path)
+    with pytest.raises(ArtefactError, match="left where it is"), SqliteJournal(path, read_only=True) as journal:
+        journal.events_of("kind")
+
+
 def test_another_programs_database_and_a_newer_journal_are_left_alone(path: Path) -> None:
     path.parent.mkdir()
     connection = sqlite3.connect(path)

@@ -18,7 +18,7 @@ from your_short_trade_margin_call.adapters.bybit.timing import Timing
 from your_short_trade_margin_call.adapters.storage.candle_store import CandleStore
 from your_short_trade_margin_call.adapters.storage.kept_instruments import KeptInstruments
 from your_short_trade_margin_call.adapters.system_clock import SystemClock
-from your_short_trade_margin_call.composition.ours import Standing, balance_to_use, read_standing
+from your_short_trade_margin_call.composition.ours import Standing, balance_to_use, read_standing, standing_to_trade_on
 from your_short_trade_margin_call.composition.reaching import account_endpoint, new_clock, public_endpoint
 from your_short_trade_margin_call.composition.request import Prepared, Request
 from your_short_trade_margin_call.domain.checks import Check
@@ -58,7 +58,8 @@ def prepare_live(request: Request) -> Prepared:
     live = make_live(request, keys)
     label = source_of(live.public)
     instrument, now_ms = asyncio.run(_instrument(request, live, label))
-    standing = read_standing(request.paths.journal(request.symbol, request.account, label), instrument)
+    read = standing_to_trade_on if request.trades else read_standing
+    standing = read(request.paths.journal(request.symbol, request.account, label), instrument)
     # The world of a look-alike ends with its process; the real one never goes back.
     if is_throwaway(label) and standing.last_candle_ms is not None and standing.last_candle_ms >= now_ms:
         live, standing = replace(live, begins_afresh=True), Standing()

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from your_short_trade_margin_call.adapters.bybit.preflight_account import Ours
 from your_short_trade_margin_call.adapters.storage.journal import SqliteJournal
-from your_short_trade_margin_call.domain.errors import BadInputError
+from your_short_trade_margin_call.domain.errors import ArtefactError, BadInputError
 from your_short_trade_margin_call.domain.instrument import Instrument
 from your_short_trade_margin_call.domain.words import ExecutionKind, Purpose
 
@@ -42,6 +42,20 @@ def read_standing(path: Path, instrument: Instrument) -> Standing:
             last_candle_ms=journal.last_candle_ms(),
             ours=_ours(journal, instrument),
         )
+
+
+def standing_to_trade_on(path: Path, instrument: Instrument) -> Standing:
+    """What stands in the journal that will be written: an empty file becomes one, a damaged one is kept aside.
+
+    Raises:
+        ArtefactError: it was damaged; the next start begins a fresh one.
+        DiskError: it cannot be read.
+    """
+    try:
+        return read_standing(path, instrument)
+    except ArtefactError:
+        SqliteJournal(path).close()
+    return read_standing(path, instrument)
 
 
 def _ours(journal: SqliteJournal, instrument: Instrument) -> Ours:

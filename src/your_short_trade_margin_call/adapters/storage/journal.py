@@ -25,9 +25,11 @@ from your_short_trade_margin_call.adapters.storage.journal_file import (
     MEMORY,
     SPACE_CURE,
     keep_previous,
+    left_alone,
     open_for_reading,
     open_for_writing,
     open_memory,
+    says_corrupt,
 )
 from your_short_trade_margin_call.adapters.storage.wallet import wallet_change
 from your_short_trade_margin_call.domain.errors import BrokenInvariantError, BusyError, DiskError
@@ -257,6 +259,8 @@ class SqliteJournal:
         except _MISUSE as error:
             raise BrokenInvariantError(f"The journal {self._path} could not be {action}: {error}.") from error
         except sqlite3.Error as error:
+            if self._read_only and says_corrupt(error):
+                raise left_alone(self._path, error) from error
             raise DiskError(f"The journal {self._path} could not be {action}: {error}.", SPACE_CURE) from error
         except OSError as error:
             raise disk_error(self._path, action, error) from error

@@ -88,14 +88,19 @@ def open_for_reading(path: Path) -> sqlite3.Connection:
             raise _none_yet(path)
         return _checked(path, "ro")
     except _CorruptError as error:
-        raise ArtefactError(
-            f"The journal {path} is corrupt ({error}); it was left where it is.",
-            "The next `shortest-peak trade` keeps it aside; for real money the exchange is the truth.",
-        ) from None
+        raise left_alone(path, error) from None
     except sqlite3.Error as error:
         raise DiskError(f"The journal {path} could not be opened: {error}.", SPACE_CURE) from error
     except OSError as error:
         raise disk_error(path, "opened", error) from error
+
+
+def left_alone(path: Path, why: Exception) -> ArtefactError:
+    """A damaged journal that was only looked at."""
+    return ArtefactError(
+        f"The journal {path} is corrupt ({why}); it was left where it is.",
+        "The next `shortest-peak trade` keeps it aside; for real money the exchange is the truth.",
+    )
 
 
 def _none_yet(path: Path) -> ArtefactError:
@@ -115,7 +120,7 @@ def _checked(path: Path, mode: str) -> sqlite3.Connection:
         _require_our_schema(connection, path)
     except sqlite3.DatabaseError as error:
         connection.close()
-        if _says_corrupt(error):
+        if says_corrupt(error):
             raise _CorruptError(str(error)) from error
         raise
     except BaseException:
@@ -136,7 +141,8 @@ def _configured(connection: sqlite3.Connection) -> sqlite3.Connection:
     return connection
 
 
-def _says_corrupt(error: sqlite3.DatabaseError) -> bool:
+def says_corrupt(error: sqlite3.Error) -> bool:
+    """Whether SQLite complains of the file itself, not of the disk below it."""
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
     return code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
@@ -154,7 +160,7 @@ def _require_sound(path: Path) -> None:
         with closing(_connected(path, "ro")) as connection:
             answer = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
     except sqlite3.DatabaseError as error:
-        if _says_corrupt(error):
+        if says_corrupt(error):
             raise _CorruptError(str(error)) from error
         raise
     if answer != "ok":
