@@ -54,6 +54,8 @@ def main() -> None:
     # The compiler and its kin are half a million objects that all stay: looking for rubbish among them while
     # they load takes a tenth of the start.
     gc.set_threshold(100_000, 20, 20)
+    sys.stdout = sys.stdout or open(os.devnull, "w")  # who closed them wants to hear nothing  # noqa: SIM115
+    sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: SIM115
     for stream in (sys.stdout, sys.stderr):  # a letter that the terminal cannot show must not stop anything
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="replace")

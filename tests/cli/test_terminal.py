@@ -167,6 +167,28 @@ def test_a_reader_that_leaves_is_no_error(face: Face) -> None:
     assert err == ""
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
+@pytest.mark.parametrize("typed", [["--help"], ["status"], ["status", "--json"]])
+def test_a_full_disk_below_the_output_is_no_defect(face: Face, typed: list[str]) -> None:
+    with Path("/dev/full").open("w") as full:
+        answer = subprocess.run(command(*typed), stdout=full, stderr=subprocess.PIPE, text=True, env=face.process_env())
+    assert answer.returncode == 3
+    assert answer.stderr.splitlines()[-2:] == [
+        "error: What is printed finds no room: No space left on device.",
+        "       Free some space where the output goes, and run it again.",
+    ]
+    assert "Traceback" not in answer.stderr
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a shell closes it there in no such way")
+@pytest.mark.parametrize("typed", [["--help"], ["status"], ["doctor", "--json"]])
+def test_a_closed_output_is_no_defect(face: Face, typed: list[str]) -> None:
+    closing = ["sh", "-c", '"$@" >&-', "sh", *command(*typed)]
+    answer = subprocess.run(closing, stderr=subprocess.PIPE, text=True, env=face.process_env())
+    assert answer.returncode in (0, 3)
+    assert "defect" not in answer.stderr
+
+
 def test_the_module_is_the_program(face: Face) -> None:
     answer = face.process("optimize", "BTCUSDT", "--json")
     assert answer.code == 0

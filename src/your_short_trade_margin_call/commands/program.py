@@ -7,6 +7,7 @@ Exit codes: 0 fine, 1 the answer is no, 2 wrong use or bad input, 3 an outside f
 from __future__ import annotations
 
 import difflib
+import errno
 import json
 import os
 import shutil
@@ -15,8 +16,9 @@ import sys
 import textwrap
 import traceback
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeGuard
 
 import typer
 from typer.core import TyperGroup
@@ -34,6 +36,7 @@ MAIN_JOB = "run"
 
 DEFECT, INTERRUPTED, READER_GONE = 3, 130, 141
 
+_ROOM_CURE = "Free some space where the output goes, and run it again."
 _ABOUT_THE_PROGRAM = {"--help", "-h", "--version"}
 
 
@@ -63,8 +66,12 @@ class Program(TyperGroup):
         except typer.Abort:
             code = INTERRUPTED
         except Exception as error:  # whatever it is, it is ours: say so, and keep the evidence
-            teller.tell_defect(error)
             code = DEFECT
+            if _is_without_room(error):
+                _forget_stdout()
+                teller.tell("DiskError", f"What is printed finds no room: {error.strerror}.", _ROOM_CURE)
+            else:
+                teller.tell_defect(error)
         if code == INTERRUPTED:
             teller.tell_json("Interrupted", "Stopped before there was a result.", "Run it again.")
         sys.exit(code if isinstance(code, int) else 0)
@@ -142,7 +149,8 @@ class _Teller:
     def tell(self, kind: str, message: str, cure: str) -> None:
         if self.with_traceback:
             traceback.print_exc()
-        sys.stderr.write(_shown("error: ", message) + (_shown(" " * 7, cure) if cure else ""))
+        with suppress(OSError):  # where words find no room, the exit code says it
+            sys.stderr.write(_shown("error: ", message) + (_shown(" " * 7, cure) if cure else ""))
         self.tell_json(kind, message, cure)
 
     def tell_json(self, kind: str, message: str, cure: str) -> None:
@@ -176,6 +184,11 @@ def _shown(mark: str, text: str) -> str:
 def _usage_cure(error: typer.TyperException) -> str:
     ctx = getattr(error, "ctx", None)
     return f"See `{ctx.command_path if ctx else NAME} --help`."
+
+
+def _is_without_room(error: Exception) -> TypeGuard[OSError]:
+    """Whether it is the disk below stdout that is full: what the program writes to files of its own has a name."""
+    return isinstance(error, OSError) and error.filename is None and error.errno in (errno.ENOSPC, errno.EDQUOT)
 
 
 def _forget_stdout() -> int:
