@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import re
+from importlib.resources import files
 from pathlib import Path
 
 import pytest
@@ -32,6 +33,18 @@ def test_optimize_answers_machines_with_one_object(face: Face, candles: Path) ->
     saved = json.loads((face.data / "BTCUSDT" / "best_params.json").read_text())
     assert (saved["params"], saved["results"]) == (found["best"], found["results"])
     assert not (face.data / "optimization_queue.json").exists(), "a plain optimize plans nothing"
+
+
+def test_a_pair_that_does_not_trade_is_said_to_be_one(face: Face, candles: Path, tmp_path: Path) -> None:
+    shipped = files("your_short_trade_margin_call.market").joinpath("instruments.json").read_text(encoding="utf-8")
+    entry = next(each for each in json.loads(shipped)["instruments"] if each["instrument"]["symbol"] == "BTCUSDT")
+    path = tmp_path / "pair.json"
+    for status, delivery, trades in (("Trading", "0", True), ("PreLaunch", "0", False), ("Trading", "1", False)):
+        entry["instrument"] |= {"status": status, "deliveryTime": delivery}
+        path.write_text(json.dumps(entry), encoding="utf-8")
+        typed = ("--candles", candles, "--instrument", path, "--no-evidence", "--json")
+        notices = face("optimize", "BTC", *typed).json["notices"]
+        assert any("BTCUSDT does not trade" in notice for notice in notices) is not trades
 
 
 def test_the_window_is_the_end_of_the_candles(face: Face, candles: Path) -> None:

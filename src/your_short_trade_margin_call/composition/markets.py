@@ -108,12 +108,22 @@ def prepare(request: Request, tell: Tell = lambda _: None) -> Prepared:
         prepared = prepare_live(request)
     else:
         prepared = _prepare_offline(request, choice)
-    assumed = prepared.instrument.tiers_source == "assumed"
-    notices = choice.notices + prepared.notices
-    if assumed:
-        notices += (f"Risk tiers of {request.symbol} are assumed: maintenance margin 0.5 %, no deduction.",)
+    notices = choice.notices + prepared.notices + _about(prepared.instrument)
     notices += prepared.candles.quality.notes + _doubts(prepared.request, prepared.instrument, prepared.candles)
     return replace(prepared, notices=notices)
+
+
+def _about(instrument: Instrument) -> tuple[str, ...]:
+    """What a trader must know of the pair itself."""
+    notices: list[str] = []
+    if instrument.tiers_source == "assumed":
+        notices.append(f"Risk tiers of {instrument.symbol} are assumed: maintenance margin 0.5 %, no deduction.")
+    if not instrument.is_trading:
+        notices.append(
+            f"{instrument.symbol} does not trade, or is about to be delisted: it can be looked at, but trading makes "
+            "no entries (instrument_not_trading)."
+        )
+    return tuple(notices)
 
 
 def _prepare_offline(request: Request, choice: Choice) -> Prepared:
