@@ -150,6 +150,24 @@ def test_a_look_alike_that_begins_again_begins_a_new_journal(face: Face) -> None
     assert (folder / f"paper-account-loopback-{other}.previous.json").exists()
 
 
+def test_a_journal_whose_paper_account_is_lost_makes_room_for_new_ones(face: Face, server: LookAlike) -> None:
+    typed = ("BTC", "--market", "bybit", "--for", "6s", "--json")
+    assert trading(face, server, *typed).code == 0
+    with journal_of(face, server, "paper") as journal:
+        assert journal.executions(), "it never traded: the test proves nothing"
+    (account,) = (face.data / "BTCUSDT").glob("paper-account-*.json")
+    account.write_text('{"half', encoding="utf-8")
+    damaged = trading(face, server, *typed)
+    assert damaged.code == 2
+    assert "kept aside" in damaged.err
+    for _ in range(2):
+        answer = trading(face, server, *typed)
+        assert answer.code == 0, answer.err
+        did = answer.json["trading"]
+        assert did["wallet"] == pytest.approx(did["journal_wallet"], abs=1e-6)
+    assert len(list((face.data / "BTCUSDT").glob("journal-paper-*.previous.sqlite"))) == 1
+
+
 def test_status_and_controls_know_these_journals(face: Face, server: LookAlike) -> None:
     assert trading(face, server, "BTC", "--market", "bybit", "--for", "2s").code == 0
     assert face("pause", "BTC").code == 0

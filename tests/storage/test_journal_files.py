@@ -51,6 +51,7 @@ def test_a_corrupt_journal_is_kept_aside_and_the_next_start_is_fresh(
         SqliteJournal(path)
     kept = Path(f"{path}.corrupt-1")
     assert str(kept) in caught.value.message
+    assert "\n" not in caught.value.message
     assert kept.read_bytes() == content
     with SqliteJournal(path) as journal:
         assert journal.intents() == []

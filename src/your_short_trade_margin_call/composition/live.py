@@ -48,6 +48,12 @@ class Live:
     begins_afresh: bool = False
 
 
+PAPER_LOST = (
+    "The file of this journal's paper account is gone. A new account and a new journal begin; the old journal is kept "
+    "beside it (.previous.sqlite)."
+)
+
+
 def prepare_live(request: Request) -> Prepared:
     """Load the instrument and the last window of candles; ask a real account whether it may be traded.
 
@@ -64,6 +70,8 @@ def prepare_live(request: Request) -> Prepared:
     if is_throwaway(label) and standing.last_candle_ms is not None and standing.last_candle_ms >= now_ms:
         live, standing = replace(live, begins_afresh=True), Standing()
     notices: tuple[str, ...] = ()
+    if request.trades and has_lost_its_paper(request, label, standing):
+        live, standing, notices = replace(live, begins_afresh=True), Standing(), (PAPER_LOST,)
     balance = balance_to_use(standing, request.capital_usdt, request.settings.starting_balance)
     request = replace(request, settings=request.settings.replace(starting_balance=balance))
     if keys is not None and request.trades:
@@ -74,6 +82,12 @@ def prepare_live(request: Request) -> Prepared:
     candles = live.source.window(now_ms // step * step, request.settings.window)
     notices += tuple(live.source.store.notes)
     return Prepared(request, MarketKind.BYBIT, instrument, candles, notices, label, live)
+
+
+def has_lost_its_paper(request: Request, label: str, standing: Standing) -> bool:
+    """Whether the journal is about a paper account whose file is gone: nothing can be held against it any more."""
+    is_used = request.account is Account.PAPER and bool(standing.ours.link_ids)
+    return is_used and not request.paths.paper_account(request.symbol, label).exists()
 
 
 def _with_own_fees(request: Request, findings: Findings) -> tuple[Request, tuple[str, ...]]:

@@ -164,7 +164,7 @@ def _require_sound(path: Path) -> None:
             raise _CorruptError(str(error)) from error
         raise
     if answer != "ok":
-        raise _CorruptError(answer)
+        raise _CorruptError(" ".join(answer.split()))
 
 
 def _require_header(path: Path) -> None:
