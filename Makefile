@@ -46,7 +46,7 @@ run: $(VENV)/.run ## The main job: optimise, then trade on paper (ARGS="--symbol
 
 .PHONY: test
 test: $(VENV)/.dev ## Every check and every test
-	@$(MAKE) --no-print-directory -j 2 check kernels
+	@$(MAKE) --no-print-directory -j 2 kernels check rewritten
 	@$(PYTEST) -n $(WORKERS) --dist worksteal $(ARGS)
 
 .PHONY: test-long
@@ -58,6 +58,11 @@ kernels: $(VENV)/.run ## Compile the rules once, so that nothing waits for them 
 	@folder=$$(mktemp -d) && SHORTEST_PEAK_DATA_DIR=$$folder PYTHONDONTWRITEBYTECODE= PYTHONPATH=src \
 		$(PYTHON) -m your_short_trade_margin_call BTCUSDT --market simulated --for 1s > $$folder/said 2>&1 \
 		|| cat $$folder/said; rm -rf $$folder
+
+# pytest rewrites each test file before it is first imported: once here, not in every worker at once.
+.PHONY: rewritten
+rewritten: check
+	@$(PYTEST) --collect-only > /dev/null 2>&1 || true
 
 .PHONY: check
 check: $(VENV)/.dev ## Format, lint, types, layers: no tests

@@ -13,6 +13,7 @@ import pytest
 
 from tests.cli.face import Face, read_until
 from tests.cli.look_alike import WINDOW, LookAlike, at, keys_for, look_alike, trading
+from tests.shares import late
 from your_short_trade_margin_call.adapters.storage.journal import SqliteJournal
 from your_short_trade_margin_call.adapters.storage.optimization_queue import OptimizationQueue
 
@@ -78,7 +79,7 @@ def test_nothing_of_the_real_market_is_touched(face: Face, server: LookAlike) ->
     assert any(name.startswith("best_params.loopback-") for name in names)
 
 
-@pytest.mark.parametrize("account", ["paper", "demo"])
+@pytest.mark.parametrize("account", ["paper", late("demo")])
 def test_every_line_says_that_it_is_a_look_alike(face: Face, server: LookAlike, account: str) -> None:
     options = ("--account", account) if account == "demo" else ("--market", "bybit")
     lines = [line for line in trading(face, server, "BTC", *options, "--for", "5s", **keys_for()).lines if line]
@@ -196,7 +197,7 @@ def test_it_optimises_again_beside_trading(face: Face, server: LookAlike) -> Non
 
 
 @pytest.mark.skipif(os.name == "nt", reason="signals")
-@pytest.mark.parametrize("account", ["paper", "demo"])
+@pytest.mark.parametrize("account", [late("paper"), "demo"])
 def test_ctrl_c_says_what_stays_open(face: Face, server: LookAlike, account: str) -> None:
     (face.data).mkdir(parents=True)
     args = ("BTC", *at(face, server), "--market", "bybit", "--account", account)
@@ -241,7 +242,7 @@ def test_a_start_that_fails_says_what_an_earlier_run_left_open(face: Face, serve
     assert "(demo account), with its stop and target" in " ".join(out.split())
 
 
-@pytest.mark.parametrize("account", ["paper", "demo"])
+@pytest.mark.parametrize("account", [late("paper"), "demo"])
 def test_flatten_is_heard_by_a_running_process(face: Face, server: LookAlike, account: str) -> None:
     face.data.mkdir(parents=True)
     args = ("BTC", *at(face, server), "--market", "bybit", "--account", account, "--for", "40s")

@@ -10,6 +10,7 @@ import pytest
 from tests.cluster.counting import Parcel, arrivals, fail_with, process_of
 from tests.cluster.real_cluster import OURS, RealCluster, wait_until
 from tests.research.test_many_sweeps import assert_same
+from tests.shares import late
 from your_short_trade_margin_call.adapters.cluster.connecting import connect
 from your_short_trade_margin_call.adapters.cluster.executor import KEPT
 from your_short_trade_margin_call.domain.errors import (
@@ -201,7 +202,7 @@ def test_a_cluster_without_workers_is_refused(lonely: RealCluster) -> None:
     ("stand_in", "said"),
     [
         ("raise ModuleNotFoundError(\"No module named 'your_short_trade_margin_call'\")", "not installed"),
-        ("__path__ = []", "not installed"),
+        late("__path__ = []", "not installed"),
     ],
 )
 def test_a_worker_without_the_package_is_named(stand_in: str, said: str, lonely: RealCluster, tmp_path: Path) -> None:
