@@ -1,19 +1,21 @@
 """From a pushed closing candle to the entry order arriving at the exchange: ours beside ccxt.pro and pybit, in one run.
 
 Run it with `make latency` (ARGS="--rounds 100"). Exchange and client are processes of their own on this computer, so no
-network is in the figures: they are what the program itself costs. A round begins when the exchange hands the closed
-candle of the pair that signals to a socket, and ends when it has read the order, before it looks at it; both moments
-are taken there, on one clock, and for every client alike. With 50 pairs all of them close at that moment, every client
-hears all of them, and the exchange reads what comes between any two messages it sends: on a real one, too, an order
-does not wait until everybody has been told everything. Clients take turns, one round each, so what else the machine
-does meets all of them. Orders go by REST or by the stream for orders: each client does both, ours by stream where an
-account has one. Ours is shown less its journal's commit, which the others do not have, and with it.
+network is in the figures: they are what the program itself costs. As if they were two computers, exchanges have one
+core and clients another, where there are two. A round begins when the exchange hands the closed candle of the pair
+that signals to a socket, and ends when it has read the order, before it looks at it; both moments are taken there, on
+one clock, and for every client alike. With 50 pairs all of them close at that moment, every client hears all of them,
+and the exchange reads what comes between any two messages it sends: on a real one, too, an order does not wait until
+everybody has been told everything. Clients take turns, one round each, so what else the machine does meets all of them.
+Orders go by REST or by the stream for orders: each client does both, ours by stream where an account has one. Ours is
+shown less its journal's commit, which the others do not have, and with it.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 import time
@@ -60,14 +62,14 @@ class Pair:
 
     def __init__(self, client: str, pairs: int, rounds: int) -> None:
         self.client, self.pairs = client, pairs
-        self._exchange = _start("benchmarks.latency_exchange", str(pairs), str(rounds))
+        self._exchange = _start("benchmarks.latency_exchange", str(pairs), str(rounds), core=0)
         self._trader: subprocess.Popen[str] | None = None
         self._taken: list[int | None] = []
 
     def connect(self) -> None:
         """Start the client once its exchange is there."""
         url = json.loads(_line(self._exchange))["url"]
-        self._trader = _start("benchmarks.latency_clients", self.client, url, str(self.pairs))
+        self._trader = _start("benchmarks.latency_clients", self.client, url, str(self.pairs), core=1)
 
     def wait(self) -> None:
         """Until the client is ready."""
@@ -110,10 +112,15 @@ def _measured(client: str, pairs: int, taken: Sequence[int | None], journal: Seq
     return Measured(client, pairs, np.array(came) / 1e6, np.array(own) / 1e6, missing)
 
 
-def _start(module: str, *arguments: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(  # noqa: S603 - our own modules
+def _start(module: str, *arguments: str, core: int) -> subprocess.Popen[str]:
+    """A process of its own, on a core of its kind."""
+    process = subprocess.Popen(  # noqa: S603 - our own modules
         [sys.executable, "-m", module, *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
+    if hasattr(os, "sched_setaffinity"):
+        cores = sorted(os.sched_getaffinity(0))
+        os.sched_setaffinity(process.pid, {cores[core % len(cores)]})
+    return process
 
 
 def _line(process: subprocess.Popen[str]) -> str:
