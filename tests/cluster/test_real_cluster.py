@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -158,6 +159,16 @@ def test_what_is_shared_does_not_arrive_with_every_call(cluster: RealCluster) ->
     assert {count for _, count in seen} <= {1, 2}
 
 
+@pytest.fixture
+def no_collector() -> Iterator[None]:
+    """What is let go must not wait until garbage is looked for."""
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
+
+
+@pytest.mark.usefixtures("no_collector")
 def test_what_nobody_needs_any_more_leaves_the_cluster(cluster: RealCluster) -> None:
     with connect(cluster.address) as executor:
         calls = [executor.submit(arrivals, Shared(f"pair {k}", Parcel(f"pair {k}")), k) for k in range(3 * KEPT)]

@@ -9,6 +9,7 @@ from functools import partial
 from threading import Event, Lock, Thread
 from types import TracebackType
 from typing import Any, ParamSpec, TypeVar
+from weakref import ref
 
 from your_short_trade_margin_call.adapters.cluster.program import run_checked, this_program
 from your_short_trade_margin_call.domain.errors import ClusterError, NoWorkersError
@@ -69,7 +70,8 @@ class ClusterExecutor(Executor):
         with self._lock:
             self._open.add(answer)
         answer.add_done_callback(partial(self._settled, sent))
-        sent.add_done_callback(partial(_pass_on, answer))
+        # Not the answer itself: each would hold the other, and its work on the cluster, until garbage is looked for.
+        sent.add_done_callback(partial(_pass_on, ref(answer)))
         return answer
 
     def _once(self, value: object) -> object:
@@ -150,8 +152,11 @@ def _same(shared: Shared[Any]) -> Shared[Any]:
     return shared
 
 
-def _pass_on(answer: Future[Any], sent: Future[Any]) -> None:
-    """Give an answer what became of the call; one that was cancelled or given up stays so."""
+def _pass_on(waiting: ref[Future[Any]], sent: Future[Any]) -> None:
+    """Give an answer what became of the call; one that was cancelled, given up or let go stays so."""
+    answer = waiting()
+    if answer is None:
+        return
     with suppress(InvalidStateError):
         if sent.cancelled():
             answer.set_exception(ClusterError("The scheduler went away, or dropped the work.", GONE))
