@@ -28,11 +28,11 @@ from your_short_trade_margin_call.reporting.live_line import position_text
 from your_short_trade_margin_call.reporting.screen import Screen
 from your_short_trade_margin_call.reporting.sheets import show_rows, trades_text
 from your_short_trade_margin_call.reporting.text import counted, listed, moment, signed_percent, span, usdt
+from your_short_trade_margin_call.rules.position import unrealized_pnl
 from your_short_trade_margin_call.trading.state import Context, make_context
 
 if TYPE_CHECKING:
     from your_short_trade_margin_call.composition.live import Live
-from your_short_trade_margin_call.rules.position import unrealized_pnl
 
 SAME_MONEY_USDT = 1e-6
 """Wallet and journal may differ by this much: the dust of adding in another order."""

@@ -169,7 +169,7 @@ def detect_timeframe(time_ms: Times, what: str) -> int:
         return MINUTE_MS if (time_ms % CANDLE_MS).any() else CANDLE_MS
     steps = np.diff(time_ms)
     smallest = int(steps.min())
-    _check_one_timeframe(steps, time_ms, what)
+    _check_one_timeframe(steps, smallest, time_ms, what)
     if smallest == MINUTE_MS:
         return MINUTE_MS
     if smallest != CANDLE_MS:
@@ -232,9 +232,8 @@ def _stated(time_ms: Times, timeframe_ms: int, what: str) -> int:
     return timeframe_ms
 
 
-def _check_one_timeframe(steps: Times, time_ms: Times, what: str) -> None:
+def _check_one_timeframe(steps: Times, smallest: int, time_ms: Times, what: str) -> None:
     """Refuse longer candles behind or before shorter ones: they would be taken for an hour of gaps, all alike."""
-    smallest = int(steps.min())
     alike = (steps[1:] == steps[:-1]) & (steps[1:] > smallest)
     runs = np.convolve(alike, np.ones(ALIKE_GAPS - 1), "valid") if len(alike) >= ALIKE_GAPS - 1 else np.zeros(0)
     if (row := first_true(runs > ALIKE_GAPS - 1.5)) >= 0:

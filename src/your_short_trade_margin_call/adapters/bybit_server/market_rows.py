@@ -186,17 +186,10 @@ def retail_row(pair: PairMarket, depth: int, ts: int) -> dict[str, Any]:
     return row | {side: [[*level, "0"] for level in row[side]] for side in ("b", "a")}
 
 
-def retail_message(pair: PairMarket, ts: int) -> dict[str, Any]:
-    """A message of `orderbook.rpi.{symbol}`."""
-    row = retail_row(pair, SHOWN_LEVELS, ts)
-    data = {name: row[name] for name in ("s", "b", "a", "u", "seq")}
-    return {"topic": f"orderbook.{RETAIL}.{pair.symbol}", "type": "snapshot", "ts": ts, "data": data, "cts": ts}
-
-
-def book_message(pair: PairMarket, depth: int, ts: int) -> dict[str, Any]:
+def book_message(pair: PairMarket, depth: str, ts: int) -> dict[str, Any]:
     """A message of `orderbook.{depth}.{symbol}`: always a whole one, as deep as there are levels."""
-    bids, asks = book_levels(pair, min(depth, SHOWN_LEVELS))
-    data = {"s": pair.symbol, "b": bids, "a": asks, "u": pair.tape.update_id, "seq": pair.tape.seq}
+    row = retail_row(pair, SHOWN_LEVELS, ts) if depth == RETAIL else book_row(pair, min(int(depth), SHOWN_LEVELS), ts)
+    data = {name: row[name] for name in ("s", "b", "a", "u", "seq")}
     return {"topic": f"orderbook.{depth}.{pair.symbol}", "type": "snapshot", "ts": ts, "data": data, "cts": ts}
 
 

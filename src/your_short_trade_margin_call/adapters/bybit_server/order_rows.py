@@ -25,7 +25,7 @@ def order_row(record: OrderRecord, pair: Pair) -> Row:
         "orderLinkId": record.link_id,
         "blockTradeId": "",
         "symbol": record.symbol,
-        "price": _price(record.price_ticks, pair),
+        "price": exact_price(pair, record.price_ticks),
         "qty": pair.qty_text(record.lots),
         "side": side_text(record.side),
         "isLeverage": "",
@@ -110,7 +110,7 @@ def execution_row(booked: Booked) -> Row:
         "execPrice": booked.price,
         "markIv": "",
         "orderQty": pair.qty_text(order.lots if order else done.lots),
-        "orderPrice": _price(order.price_ticks, pair) if order else "0",
+        "orderPrice": exact_price(pair, order.price_ticks) if order else "0",
         "execValue": number_text(value_usdt(pair, done.lots, done.price_ticks)),
         "execType": booked.exec_type,
         "execQty": pair.qty_text(done.lots),
@@ -190,7 +190,7 @@ def closed_pnl_row(row: ClosedPnl) -> Row:
         "qty": pair.qty_text(order.lots),
         "cumEntryValue": number_text(row.entry_value),
         "createdTime": str(row.created_ms),
-        "orderPrice": _price(order.price_ticks, pair),
+        "orderPrice": exact_price(pair, order.price_ticks),
         "closedSize": pair.qty_text(row.lots),
         "avgExitPrice": number_text(row.exit_value / size),
         "execType": row.exec_type,
@@ -228,10 +228,6 @@ def _triggers(record: OrderRecord, pair: Pair) -> Row:
 
 def _trigger_price(ticks: float, pair: Pair) -> str:
     return exact_price(pair, ticks) if ticks else ""
-
-
-def _price(ticks: float, pair: Pair) -> str:
-    return exact_price(pair, ticks)
 
 
 def _closes(booked: Booked) -> bool:

@@ -11,7 +11,6 @@ from your_short_trade_margin_call.adapters.bybit_server.market_rows import (
     book_message,
     kline_message,
     limit_message,
-    retail_message,
     stream_ticker,
     ticker_message,
     trade_message,
@@ -86,7 +85,7 @@ class PublicFace:
         if kind == "tickers":
             return [ticker_message(self.pair, "snapshot", self._ticker_for_newcomer(topic), self._ts())]
         if kind == "orderbook":
-            return [self._book(rest.partition(".")[0])]
+            return [book_message(self.pair, rest.partition(".")[0], self._ts())]
         if kind == "priceLimit":
             return [limit_message(self.pair, self._ts())]
         if kind == "kline":
@@ -136,14 +135,7 @@ class PublicFace:
         for depth in BOOK_DEPTHS:
             topic = f"orderbook.{depth}.{self.pair.symbol}"
             if self._bus.wants(topic):
-                self._bus.publish(topic, self._book(depth))
-
-    def _book(self, depth: str) -> Message:
-        return (
-            retail_message(self.pair, self._ts())
-            if depth == RETAIL
-            else book_message(self.pair, int(depth), self._ts())
-        )
+                self._bus.publish(topic, book_message(self.pair, depth, self._ts()))
 
     def _ticker(self) -> None:
         topic, before = f"tickers.{self.pair.symbol}", self.pair.tape.ticker
