@@ -40,7 +40,7 @@ def test_the_main_job_on_paper(face: Face, server: LookAlike) -> None:
     assert found["optimization"]["facts"]["funding"] == "recorded"
     did = found["trading"]
     assert did["ended_by"] == "--for is over"
-    assert 6.0 <= did["wall_s"] < 9.0
+    assert did["wall_s"] >= 6.0
     assert did["wallet"] == pytest.approx(did["journal_wallet"], abs=1e-6)
     with journal_of(face, server, "paper") as journal:
         assert journal.last_candle_ms() is not None
@@ -58,10 +58,15 @@ def test_the_main_job_on_a_demo_account(face: Face, server: LookAlike) -> None:
     did = answer.json["trading"]
     assert did["starting_balance"] == 300.0
     assert did["wallet"] == pytest.approx(did["journal_wallet"], abs=1e-6)
-    wallet = server.do(lambda: server.account.wallet_usdt)
-    assert wallet - 472.0 == pytest.approx(did["wallet"] - 300.0, abs=1e-6)
+    booked = server.do(lambda: list(server.account.statement.booked))
     with journal_of(face, server, "demo") as journal:
-        assert journal.executions(), "it never traded: the test proves nothing"
+        known = [execution.exec_id for execution in journal.executions()]
+        assert known, "it never traded: the test proves nothing"
+        assert [row.exec_id for row in booked[: len(known)]] == known
+        last_ms = journal.last_candle_ms() or 0
+        # The exchange's clock does not stop when the program does: a position left open may be closed after it.
+        assert all(row.execution.time_ms > last_ms for row in booked[len(known) :])
+        assert booked[len(known) - 1].wallet_usdt - 472.0 == pytest.approx(did["wallet"] - 300.0, abs=1e-6)
         first = journal.executions()[0]
         worth = first.lots * 0.001 * first.price_ticks * 0.1
         assert 300 < worth < 450, "sized by the capital (half of it, three times), not by the wallet"
