@@ -13,6 +13,7 @@ from typing import Any
 
 from aiohttp import WSMsgType, web
 
+from tests.patience import PATIENCE_S
 from your_short_trade_margin_call.adapters.bybit.clock import ServerClock
 from your_short_trade_margin_call.adapters.bybit.endpoints import endpoint_for
 from your_short_trade_margin_call.adapters.bybit.keys import Keys
@@ -209,7 +210,7 @@ async def client(bybit: FakeBybit, timing: Timing = QUICK) -> AsyncIterator[Rest
         yield rest
 
 
-async def until(condition: Callable[[], object], seconds: float = 20.0) -> None:
+async def until(condition: Callable[[], object], seconds: float = PATIENCE_S) -> None:
     """Wait until something is so.
 
     Raises:

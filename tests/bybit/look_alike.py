@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from tests.bybit.fake_bybit import until
+from tests.patience import PATIENCE_S
 from your_short_trade_margin_call.adapters.bybit.clock import ServerClock
 from your_short_trade_margin_call.adapters.bybit.endpoints import endpoint_for
 from your_short_trade_margin_call.adapters.bybit.keys import Keys
@@ -135,7 +136,7 @@ def with_venue(world: World, talk: Callable[[Bench], Awaitable[None]], **options
     """One conversation with a server and a venue of its own."""
 
     async def run() -> None:
-        async with asyncio.timeout(60), serving(world) as server, trading(server, **options) as bench:  # type: ignore[arg-type]
+        async with asyncio.timeout(PATIENCE_S), serving(world) as server, trading(server, **options) as bench:  # type: ignore[arg-type]
             await talk(bench)
 
     asyncio.run(run())

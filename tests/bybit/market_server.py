@@ -14,6 +14,8 @@ from typing import Any
 
 from aiohttp import web
 
+from tests.patience import PATIENCE_S
+
 DAY_MS, CANDLE_MS, MINUTE_MS, HOUR_MS = 86_400_000, 180_000, 60_000, 3_600_000
 FIRST_DAY = 1_748_563_200_000  # 2025-05-30
 KLINE, MARK, FUNDING = "/v5/market/kline", "/v5/market/mark-price-kline", "/v5/market/funding/history"
@@ -212,8 +214,8 @@ def serving(market: FakeMarket) -> Iterator[str]:
     thread = threading.Thread(target=lambda: asyncio.run(serve()))
     thread.start()
     try:
-        yield address.result(10)
+        yield address.result(PATIENCE_S)
     finally:
-        stop.result(10)()
-        thread.join(10)
+        stop.result(PATIENCE_S)()
+        thread.join(PATIENCE_S)
         assert not thread.is_alive()

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from tests.bybit_server.serving import HISTORY, T0, Client, served, small_world
+from tests.patience import PATIENCE_S
 from your_short_trade_margin_call.adapters.bybit import wire
 from your_short_trade_margin_call.adapters.bybit.clock import ServerClock
 from your_short_trade_margin_call.adapters.bybit.endpoints import endpoint_for
@@ -56,7 +57,7 @@ async def meeting(keys: Keys | None = None, **options: Any) -> AsyncIterator[tup
 
 def meet(talk: Callable[[Client, Rest], Awaitable[None]], **options: Any) -> None:
     async def run() -> None:
-        async with asyncio.timeout(60), meeting(**options) as (client, rest):
+        async with asyncio.timeout(PATIENCE_S), meeting(**options) as (client, rest):
             await talk(client, rest)
 
     asyncio.run(run())

@@ -13,6 +13,7 @@ import pytest
 from aiohttp import web
 
 from tests.bybit.fake_bybit import QUICK, STEP, SYMBOL, T0, FakeBybit, client, serving, until
+from tests.patience import PATIENCE_S
 from your_short_trade_margin_call.adapters.bybit.paper_account import PaperAccountFile
 from your_short_trade_margin_call.adapters.bybit.paper_venue import PaperVenue
 from your_short_trade_margin_call.domain.errors import ArtefactError, DiskError, ExchangeError, OrderRefusedError
@@ -273,7 +274,7 @@ def test_what_happened_while_the_stream_was_lost_is_made_up_for_before_it_counts
             bybit.now_ms = T0 + 2 * STEP
             bybit.accepts_connections = True
             seen: list[str] = []
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(PATIENCE_S):
                 async for event in venue.events():
                     seen.append(type(event).__name__)
                     if isinstance(event, StreamRestored):

@@ -10,6 +10,7 @@ import pytest
 from tests.bybit.look_alike import SYMBOL, calm_world, open_of, serving, trading
 from tests.bybit.test_venue_look_alike import SELL, closed
 from tests.bybit.trading_runs import USUAL, engine_on, invented, world_of
+from tests.patience import PATIENCE_S
 from your_short_trade_margin_call.adapters.bybit.paper_account import PaperAccountFile
 from your_short_trade_margin_call.adapters.storage.journal import SqliteJournal
 from your_short_trade_margin_call.domain.messages import Executed
@@ -19,7 +20,7 @@ from your_short_trade_margin_call.domain.words import ExecutionKind
 def test_a_paper_short_lives_on_the_prices_of_the_look_alike(tmp_path: Path) -> None:
     async def go() -> None:
         store = PaperAccountFile(tmp_path / "paper.json")
-        async with asyncio.timeout(60), serving(calm_world()) as server, trading(server, paper=store) as bench:
+        async with asyncio.timeout(PATIENCE_S), serving(calm_world()) as server, trading(server, paper=store) as bench:
             await bench.heard(lambda: bench.openings)
             await bench.venue.place(SELL)
             await bench.step(6)  # a settlement of 0.0015 lies before candle 15
@@ -50,7 +51,7 @@ def test_killed_again_and_again_journal_and_account_agree_in_the_end(tmp_path: P
 
     async def go() -> None:
         journal, store = SqliteJournal(":memory:"), PaperAccountFile(tmp_path / "paper.json")
-        async with asyncio.timeout(100), serving(world_of(invented(200), speed=600.0)) as server:
+        async with asyncio.timeout(PATIENCE_S), serving(world_of(invented(200), speed=600.0)) as server:
             for k in range(KILLS):
                 await life(server, journal, store, 0.9 + 0.31 * k)
             async with trading(server, paper=store, settings=USUAL, is_read=False) as bench:

@@ -11,6 +11,7 @@ import pytest
 from tests.bybit.fake_bybit import QUICK, SYMBOL
 from tests.bybit.test_venue_events import KEY, begin, new_bybit, next_of, nothing_more, run, trading
 from tests.bybit.test_venue_rows import execution_row
+from tests.patience import PATIENCE_S
 from your_short_trade_margin_call.adapters.bybit.venue import BybitVenue
 from your_short_trade_margin_call.domain.messages import ConditionChanged, StreamLost, StreamRestored
 from your_short_trade_margin_call.domain.words import BlockReason
@@ -51,7 +52,7 @@ def test_a_pair_that_leaves_or_stops_is_told_and_told_when_it_is_back() -> None:
 
 async def conditions_among(venue: BybitVenue) -> list[tuple[BlockReason, bool]]:
     """The next condition, whatever else happens before it."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_S):
         async for event in venue.events():
             if isinstance(event, ConditionChanged):
                 return [(event.condition, event.is_on)]

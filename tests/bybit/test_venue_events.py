@@ -11,6 +11,7 @@ from aiohttp import web
 
 from tests.bybit.fake_bybit import KEYS, QUICK, STEP, SYMBOL, T0, FakeBybit, client, serving, until
 from tests.bybit.test_venue_rows import execution_row, order_row
+from tests.patience import PATIENCE_S
 from your_short_trade_margin_call.adapters.bybit.timing import Timing
 from your_short_trade_margin_call.adapters.bybit.venue import BybitVenue
 from your_short_trade_margin_call.domain.errors import ExchangeError, KeyRefusedError
@@ -57,7 +58,7 @@ async def next_of(venue: BybitVenue, count: int = 1) -> list[Event]:
     """The next events that are no plain quotes."""
     found: list[Event] = []
     events = venue.events()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_S):
         while len(found) < count:
             event = await anext(events)
             if not (isinstance(event, QuoteArrived) and event.opens_candle_ms is None):

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from tests.bybit.look_alike import INSTRUMENT, SYMBOL, Bench, serving, trading
+from tests.patience import PATIENCE_S
 from your_short_trade_margin_call.adapters.bybit_server.building import Market, make_world
 from your_short_trade_margin_call.adapters.bybit_server.world import World
 from your_short_trade_margin_call.adapters.storage.journal import SqliteJournal
@@ -64,7 +65,7 @@ async def run_engine(bench: Bench, journal: SqliteJournal, talk: Callable[[], Aw
         await talk()
     finally:
         engine.stop()
-        done, _ = await asyncio.wait([task], timeout=5)
+        done, _ = await asyncio.wait([task], timeout=PATIENCE_S)
         task.cancel()
     for finished in done:
         finished.result()

@@ -12,12 +12,11 @@ from typing import Any, TypeVar
 
 import pytest
 
+from tests.patience import PATIENCE_S
 from your_short_trade_margin_call.adapters.bybit_server.app import Server
 from your_short_trade_margin_call.adapters.bybit_server.building import DEMO_KEY, DEMO_SECRET
 from your_short_trade_margin_call.adapters.bybit_server.stepping import Stepper
 from your_short_trade_margin_call.adapters.bybit_server.world import World
-
-from .serving import PATIENCE_S
 
 Result = TypeVar("Result")
 

@@ -12,6 +12,7 @@ from typing import Any
 import aiohttp
 import numpy as np
 
+from tests.patience import PATIENCE_S
 from your_short_trade_margin_call.adapters.bybit_server.app import Server
 from your_short_trade_margin_call.adapters.bybit_server.building import Market, make_world
 from your_short_trade_margin_call.adapters.bybit_server.world import World
@@ -27,7 +28,6 @@ T0 = 1_767_225_600_000
 """Open time of the first candle: a midnight, UTC."""
 HISTORY = 10
 """Candles that have closed when a small world begins."""
-PATIENCE_S = 10.0
 
 
 def small_candles(count: int = 40, symbol: str = "BTCUSDT", price: float = 60_000.0) -> Candles:

@@ -9,13 +9,14 @@ from typing import Any
 
 import pytest
 
+from tests.patience import PATIENCE_S
 from your_short_trade_margin_call.adapters.bybit_server.account import TOPICS
 from your_short_trade_margin_call.adapters.bybit_server.building import DEMO_KEY, DEMO_SECRET
 from your_short_trade_margin_call.adapters.bybit_server.bus import Bus
 from your_short_trade_margin_call.domain.spans import CANDLE_MS
 
 from .clients import LINEAR_ONLY, Package, ccxt_exchange, ccxt_warnings, imported_first
-from .serving import PATIENCE_S, Client, with_server
+from .serving import Client, with_server
 from .trader import OTHER, SYMBOL, T0, Trader
 
 ccxt = Package("ccxt")

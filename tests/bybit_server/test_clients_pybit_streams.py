@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from tests.patience import PATIENCE_S
 from your_short_trade_margin_call.adapters.bybit_server.building import DEMO_KEY, DEMO_SECRET
 from your_short_trade_margin_call.domain.spans import CANDLE_MS
 
@@ -21,7 +22,6 @@ from .clients import (
     pybit_session,
     pybit_stream,
 )
-from .serving import PATIENCE_S
 from .trader import OTHER, SYMBOL, T0, Trader
 
 unified_trading = Package("pybit.unified_trading")

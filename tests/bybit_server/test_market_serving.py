@@ -25,6 +25,7 @@ from tests.bybit_server.serving import (
     with_server,
 )
 from tests.cli.face import Face
+from tests.patience import PATIENCE_S
 from tests.real_candles import FILES, minutes_of, needs_recorded_candles, pair_of
 from your_short_trade_margin_call.adapters.bybit_server.app import Server
 from your_short_trade_margin_call.adapters.bybit_server.building import (
@@ -34,7 +35,6 @@ from your_short_trade_margin_call.adapters.bybit_server.building import (
     invented_market,
     make_world,
 )
-from your_short_trade_margin_call.adapters.system_clock import stopwatch_s
 from your_short_trade_margin_call.domain.errors import BusyError, SettingError
 from your_short_trade_margin_call.domain.spans import CANDLE_MS
 from your_short_trade_margin_call.market.candles import Candles
@@ -69,9 +69,7 @@ def test_stopping_cuts_streams_and_leaves_nothing_behind() -> None:
         await server.start()
         port = int(server.url.rpartition(":")[2])
         _, writer = await asyncio.open_connection("127.0.0.1", port)
-        begun = stopwatch_s()
-        await server.stop()
-        assert stopwatch_s() - begun < 15.0  # two seconds are promised; a busy machine may take longer
+        await asyncio.wait_for(server.stop(), PATIENCE_S)
         writer.close()
         with pytest.raises(ConnectionError):
             await asyncio.open_connection("127.0.0.1", port)
@@ -252,7 +250,7 @@ def document_of(out: Any) -> dict[str, Any]:
 
 def fetched(url: str, body: dict[str, Any] | None = None) -> Any:
     data = None if body is None else json.dumps(body).encode()
-    with urllib.request.urlopen(urllib.request.Request(url, data=data), timeout=20) as answer:
+    with urllib.request.urlopen(urllib.request.Request(url, data=data), timeout=PATIENCE_S) as answer:
         return json.load(answer)
 
 
@@ -280,10 +278,8 @@ def test_the_command_serves_a_file_until_it_is_told_to_stop(face: Face, tmp_path
             assert fetched(served["url"] + "/v5/market/time")["time"] == served["time_ms"]
             stepped = fetched(served["admin_url"] + "/step", {"candles": 3, "quiet_ms": 1})
             assert stepped["time_ms"] == served["time_ms"] + 3 * CANDLE_MS
-            begun = stopwatch_s()
             process.send_signal(signal.SIGINT)
-            out, err = process.communicate(timeout=20)
-            assert stopwatch_s() - begun < 15.0  # two seconds are promised; a busy machine may take longer
+            out, err = process.communicate(timeout=PATIENCE_S)
         finally:
             process.kill()
     assert process.returncode == 0, err
@@ -305,7 +301,7 @@ def test_the_command_invents_markets_and_says_how_to_connect(face: Face) -> None
                     break
             time.sleep(0.3)  # not in the middle of that line
             process.send_signal(signal.SIGTERM)
-            rest, err = process.communicate(timeout=20)
+            rest, err = process.communicate(timeout=PATIENCE_S)
         finally:
             process.kill()
     said = "".join(lines)

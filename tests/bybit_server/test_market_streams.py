@@ -9,6 +9,7 @@ import pytest
 
 from tests.bybit_server.serving import Client, Stream, invented_world, plenty_of_pairs, small_world, with_server
 from tests.bybit_server.shapes import differences, needs_samples, sample
+from tests.patience import PATIENCE_S
 from your_short_trade_margin_call.adapters.bybit_server.building import make_world
 from your_short_trade_margin_call.adapters.bybit_server.streams import ANSWERED_AFTER_S
 from your_short_trade_margin_call.domain.spans import CANDLE_MS
@@ -183,7 +184,7 @@ def test_pings_of_both_kinds_are_answered() -> None:
             await stream.say({"op": "ping"})
             assert (await stream.hear())["req_id"] == ""
             await stream.socket.ping(b"there?")
-            answer = await stream.socket.receive(timeout=5)
+            answer = await stream.socket.receive(timeout=PATIENCE_S)
             assert (answer.type, bytes(answer.data)) == (aiohttp.WSMsgType.PONG, b"there?")
 
     with_server(small_world(), talk)

@@ -18,6 +18,7 @@ from typing import Any
 import polars as pl
 from typer.testing import CliRunner
 
+from tests.patience import PATIENCE_S
 from your_short_trade_margin_call.cli import app
 from your_short_trade_margin_call.market.synthetic import SyntheticMarket, generate
 
@@ -85,7 +86,7 @@ class Face:
     def process(self, *args: object, **env: str) -> Answer:
         """Run a command as a process, to its end."""
         with self.start(*args, **env) as process:
-            out, err = process.communicate(timeout=60)
+            out, err = process.communicate(timeout=PATIENCE_S)
         return Answer(process.returncode, out, err)
 
 
@@ -128,14 +129,14 @@ class Terminal:
     def type(self, text: str) -> None:
         os.write(self._file, text.encode())
 
-    def wait_for(self, text: str, timeout_s: float = 30.0) -> None:
+    def wait_for(self, text: str, timeout_s: float = PATIENCE_S) -> None:
         """Wait until `text` was shown."""
         end = time.monotonic() + timeout_s
         while text not in self.text:
             assert time.monotonic() < end, f"{text!r} never came; the screen: {self.text}"
             assert self._read() or self.process.poll() is None, f"{text!r} never came; the screen: {self.text}"
 
-    def wait_for_end(self, timeout_s: float = 30.0) -> int:
+    def wait_for_end(self, timeout_s: float = PATIENCE_S) -> int:
         """Wait until the command has ended; its exit code."""
         end = time.monotonic() + timeout_s
         while self.process.poll() is None:

@@ -11,6 +11,7 @@ from threading import Thread
 from typing import TypeVar
 
 from tests.cli.face import Answer, Face
+from tests.patience import PATIENCE_S
 from your_short_trade_margin_call.adapters.bybit_server.account import TradingAccount
 from your_short_trade_margin_call.adapters.bybit_server.account_config import AccountConfig
 from your_short_trade_margin_call.adapters.bybit_server.app import Server
@@ -62,7 +63,7 @@ class LookAlike:
                 answer.set_exception(error)
 
         self.loop.call_soon_threadsafe(run)
-        return answer.result(10)
+        return answer.result(PATIENCE_S)
 
     def configure(self, **knobs: object) -> None:
         """Turn knobs of the account (`AccountConfig`)."""
@@ -108,13 +109,13 @@ def look_alike(
     thread = Thread(target=run, name="look-alike")
     thread.start()
     try:
-        running = started.result(30)
+        running = started.result(PATIENCE_S)
         yield running
         running.loop.call_soon_threadsafe(stopped.set)
     finally:
         if started.done() and not stopped.is_set():
             started.result().loop.call_soon_threadsafe(stopped.set)
-        thread.join(20)
+        thread.join(PATIENCE_S)
 
 
 def keys_for(account: Account = Account.DEMO, key: str = KEY, secret: str = SECRET) -> dict[str, str]:

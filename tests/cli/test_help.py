@@ -9,6 +9,7 @@ import pytest
 import typer.main
 
 from tests.cli.face import Face
+from tests.patience import PATIENCE_S
 from your_short_trade_margin_call import __version__
 from your_short_trade_margin_call.cli import app
 from your_short_trade_margin_call.commands.program import routed
@@ -52,7 +53,7 @@ def test_help_waits_for_no_compiler() -> None:
         "heavy = {'numba', 'numpy', 'polars', 'pydantic', 'rich'} & set(sys.modules)\n"
         "sys.exit(str(heavy) if heavy else 0)\n"
     )
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=30)
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=PATIENCE_S)
     assert done.returncode == 0, done.stderr
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.face import MARK, Face, command, read_until, terminal
+from tests.patience import PATIENCE_S
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs a pseudo-terminal")
 
@@ -97,7 +98,7 @@ def test_ctrl_c_at_a_question_leaves_nothing(face: Face) -> None:
         shown.wait_for("Which pair?")
         time.sleep(0.3)  # a signal between printing the question and reading the answer waits for the answer
         os.kill(shown.process.pid, signal.SIGINT)
-        assert shown.wait_for_end(5) == 130
+        assert shown.wait_for_end() == 130
         assert "no order was sent" in shown.text
     assert not face.data.exists()
 
@@ -106,15 +107,13 @@ def test_ctrl_c_at_a_question_leaves_nothing(face: Face) -> None:
 
 
 @pytest.mark.parametrize(("number", "reason"), [(signal.SIGINT, "Ctrl-C"), (signal.SIGTERM, "SIGTERM")])
-def test_a_signal_while_trading_ends_it_within_two_seconds(face: Face, number: int, reason: str) -> None:
+def test_a_signal_while_trading_ends_it(face: Face, number: int, reason: str) -> None:
     # At 60 times real time a candle takes three seconds: the engine is asleep when the signal comes.
     with face.start("BTC", "--speed", "60") as process:
         head = read_until(process, "Ctrl-C ends it")
         time.sleep(0.7)
         process.send_signal(number)
-        sent = time.monotonic()
-        out, err = process.communicate(timeout=10)
-    assert time.monotonic() - sent < 15.0  # two seconds are promised; a busy machine may take longer
+        out, err = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 0, err
     assert re.search(rf"Over after \d+ s: {reason}", out)
     assert "stays open   nothing" in out
@@ -122,15 +121,13 @@ def test_a_signal_while_trading_ends_it_within_two_seconds(face: Face, number: i
     assert all(line.startswith(MARK) for line in (head + out).splitlines())
 
 
-def test_ctrl_c_while_compiling_ends_it_within_two_seconds(face: Face, tmp_path: Path) -> None:
+def test_ctrl_c_while_compiling_ends_it(face: Face, tmp_path: Path) -> None:
     # The test against luck makes far more sweeps than anybody would interpret.
     with face.start("BTC", NUMBA_CACHE_DIR=str(tmp_path / "empty"), SHORTEST_PEAK_NO_EVIDENCE="") as process:
         read_until(process, "First run of this version here: compiling")
         time.sleep(0.5)
         process.send_signal(signal.SIGINT)
-        sent = time.monotonic()
-        out, _ = process.communicate(timeout=30)
-    assert time.monotonic() - sent < 15.0  # two seconds are promised; a busy machine may take longer
+        out, _ = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 130
     assert "Stopped before trading" in out
     assert not list(face.data.rglob("*.json"))
@@ -143,7 +140,7 @@ def test_status_looks_while_another_process_trades(face: Face) -> None:
         assert journal["position"]["quantity"] == 0.021
         busy = face("trade", "BTC", "--for", "1s")
         process.send_signal(signal.SIGINT)
-        process.communicate(timeout=10)
+        process.communicate(timeout=PATIENCE_S)
     assert busy.code == 3
     assert "Another process is writing the journal" in busy.err
 
@@ -162,7 +159,7 @@ def test_a_reader_that_leaves_is_no_error(face: Face) -> None:
         process.stdout.readline()
         process.stdout.close()
         err = process.stderr.read()
-        process.wait(timeout=30)
+        process.wait(timeout=PATIENCE_S)
     assert process.returncode == 141
     assert err == ""
 

@@ -10,10 +10,9 @@ import pytest
 
 from tests.cli.face import Face, read_until
 from tests.cli.look_alike import LookAlike, at, keys_for, look_alike
+from tests.patience import PATIENCE_S
 from your_short_trade_margin_call.adapters.bybit_server.happenings import foreign_position
 from your_short_trade_margin_call.adapters.storage.journal import SqliteJournal
-
-PATIENCE_S = 120.0
 
 
 @pytest.fixture
@@ -45,12 +44,12 @@ def test_killed_with_the_first_entry_unbooked_it_starts_again_and_the_books_agre
         server.do(lambda: server.server.faults.plan("half_open", path="/v5/private"))
         until_short(server)
         process.send_signal(signal.SIGKILL)
-        process.communicate(timeout=20)
+        process.communicate(timeout=PATIENCE_S)
     server.do(server.server.faults.clear)
     with face.start(*args, **keys_for()) as process:
         told = read_until(process, "ENTRY")
         process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=20)
+        out, err = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 0, (told, err)
     assert "WARN" in told
     assert "wallet changed" not in told + out
@@ -71,7 +70,7 @@ def test_a_stranger_s_short_is_not_said_to_be_ours(face: Face, server: LookAlike
         while server.do(lambda: -server.account.sim("BTCUSDT").position.lots) > 1:
             time.sleep(0.01)
         process.send_signal(signal.SIGINT)
-        out, _ = process.communicate(timeout=20)
+        out, _ = process.communicate(timeout=PATIENCE_S)
     assert "stays open   nothing" in out
     assert "It stays open" not in out
 

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from tests.patience import PATIENCE_S
 from your_short_trade_margin_call.adapters.cluster.connecting import open_client
 
 LOOPBACK = ("--host", "127.0.0.1", "--no-dashboard", "--dashboard-address", "127.0.0.1:0")
@@ -91,10 +92,10 @@ class RealCluster:
         for process in reversed(self._processes):
             process.kill()
         for process in self._processes:
-            process.wait(timeout=15)
+            process.wait(timeout=PATIENCE_S)
 
 
-def wait_until(is_so: Callable[[], bool], seconds: float = 60.0) -> None:
+def wait_until(is_so: Callable[[], bool], seconds: float = PATIENCE_S) -> None:
     """Look again and again until something is so."""
     end = time.monotonic() + seconds
     while not is_so():

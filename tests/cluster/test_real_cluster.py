@@ -10,6 +10,7 @@ import pytest
 
 from tests.cluster.counting import Parcel, arrivals, fail_with, process_of
 from tests.cluster.real_cluster import OURS, RealCluster, wait_until
+from tests.patience import PATIENCE_S
 from tests.research.test_many_sweeps import assert_same
 from tests.shares import late
 from your_short_trade_margin_call.adapters.cluster.connecting import connect
@@ -109,7 +110,7 @@ def test_a_worker_that_is_killed_half_way_changes_nothing(
     with connect(lonely.address) as executor:
         assert len(executor.workers) == 2
         made = dict(sweep_many(jobs, executor, report, FINE))
-        assert doomed.wait(timeout=15) != 0
+        assert doomed.wait(timeout=PATIENCE_S) != 0
         assert len(lonely.workers()) == 1
     trials = sum(len(task.trials) for _, task in jobs)
     assert trials // 2 <= killed_at[0] < trials == reports[-1]
