@@ -129,3 +129,44 @@ def test_a_name_with_strange_letters(tmp_path: Path) -> None:
     assert strange.exists()
     with SqliteJournal(strange, read_only=True) as journal:
         assert journal.last_adoption() == (1, "{}")
+
+
+# ---- gone while in use ---------------------------------------------------------------------------
+
+
+def deleted(path: Path) -> None:
+    path.unlink()
+
+
+def moved(path: Path) -> None:
+    path.parent.rename(path.parent.with_name("elsewhere"))
+
+
+def replaced(path: Path) -> None:
+    copy = path.with_name("copy")
+    copy.write_bytes(path.read_bytes())
+    copy.replace(path)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows lets nobody delete a file that is in use")
+@pytest.mark.parametrize("lose", [deleted, moved, replaced])
+def test_what_would_be_written_to_a_file_that_is_gone_is_refused(path: Path, lose: Callable[[Path], None]) -> None:
+    with SqliteJournal(path) as journal:
+        journal.event(1, "kind", "{}")
+        lose(path)
+        with pytest.raises(DiskError, match="deleted, moved or replaced while in use") as caught:
+            journal.event(2, "kind", "{}")
+        assert "Put it back" in caught.value.cure
+        assert journal.events_of("kind") == [(1, "{}")]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows lets nobody move a file that is in use")
+def test_a_journal_that_was_put_back_is_written_again(path: Path) -> None:
+    with SqliteJournal(path) as journal:
+        moved(path)
+        with pytest.raises(DiskError):
+            journal.event(1, "kind", "{}")
+        path.parent.with_name("elsewhere").rename(path.parent)
+        journal.event(2, "kind", "{}")
+    with SqliteJournal(path, read_only=True) as journal:
+        assert journal.events_of("kind") == [(2, "{}")]

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,8 +16,10 @@ from tests.trading.rough import (
     QUIET,
     STOP_HIT,
     TARGET_HIT,
+    Hook,
     OrderedClock,
     RoughVenue,
+    Story,
     Watcher,
     assert_in_order,
     make_engine,
@@ -122,6 +126,37 @@ def test_mode_31_full_disk_then_space_again_entries_go_on() -> None:
     assert disk.journal.trades() == trades or len(disk.journal.trades()) == 1
     assert [row[0] for row in disk.journal.equity_rows()] == sorted(row[0] for row in disk.journal.equity_rows())
     assert_in_order(story)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows lets nobody move a file that is in use")
+@pytest.mark.parametrize("back", ["12:21", "never"])
+def test_mode_31_the_data_folder_is_moved_away_exits_go_on_and_entries_wait_until_it_is_back(
+    tmp_path: Path, back: str
+) -> None:
+    folder, elsewhere = tmp_path / "data", tmp_path / "elsewhere"
+    ways = {"12:12": (folder, elsewhere), back: (elsewhere, folder)}
+
+    def move(venue: RoughVenue) -> None:
+        source, target = ways[f"12:{venue.clock.now_ms() // 60_000 % 60:02d}"]
+        source.rename(target)
+
+    hooks: dict[str, Hook] = {clock: move for clock in ways if clock != "never"}
+    venue, seen = RoughVenue(MARKET, hooks), Watcher()
+    with SqliteJournal(folder / "journal.sqlite") as journal:
+        engine = make_engine(MARKET, venue, journal, seen)
+        if back == "never":
+            with pytest.raises(DiskError, match="deleted, moved or replaced"):
+                asyncio.run(engine.run())
+            assert [row["exit_reason"] for row in seen.trades()] == ["target"]
+            assert "deleted, moved or replaced" in seen.blocked()[0][1]
+            assert journal.trades() == []
+        else:
+            story = Story(asyncio.run(engine.run()), venue, journal, seen)
+            assert story.reasons == ["target", "target"]
+            assert len(journal.trades()) == 2
+            assert_in_order(story)
+    assert len(seen.notes("disk_trouble")) == 1
+    assert venue.exchange.position is None
 
 
 def _between(clock: OrderedClock, first: int, last: int) -> bool:

@@ -135,7 +135,7 @@ PROBLEMS: dict[str, Words] = {
     "position_mismatch": _position_mismatch,
     "foreign_order": _said("no entries: {why}. Cancel or close it by hand: the program needs an account of its own."),
     "foreign_execution": _foreign_execution,
-    "disk_trouble": _said("no entries: {why}. Exits go on. Free some space."),
+    "disk_trouble": _said("no entries: {why}. Exits go on. Free some space, or put the file back."),
     "close_failed": _said(
         "closing failed {attempts} times ({why}): no entries, and it is tried again with each candle. Close the "
         "position by hand if it stays."

@@ -56,7 +56,8 @@ class SteadfastJournal:
         if not self.flush():
             raise DiskError(
                 f"{len(self._kept)} facts could not be written to the journal: {self._why}",
-                "Free some space on the disk and start again: what is missing is read from the exchange.",
+                "Free some space on the disk, or put the file back, and start again: "
+                "what is missing is read from the exchange.",
             )
 
     # ---- writes ------------------------------------------------------------------------------------

@@ -29,6 +29,7 @@ _CURES = {
     errno.EACCES: f"Make the folder writable for this user, or {_ELSEWHERE}.",
     errno.EPERM: f"Make the folder writable for this user, or {_ELSEWHERE}.",
     errno.EROFS: f"Mount it writable, or {_ELSEWHERE}.",
+    errno.ESTALE: "Put it back as it was; or stop, and start again: what is missing is read from the exchange.",
 }
 _ANY_CURE = f"Check that the disk has space and the folder is writable, or {_ELSEWHERE}."
 # What file systems answer when a folder cannot be synchronised at all; the rename has happened, so that is no failure.
@@ -39,6 +40,20 @@ def disk_error(path: Path, action: str, error: OSError) -> DiskError:
     """The named error for an OSError: which file, what failed (`action`: "written", "read"), why, and the cure."""
     reason = error.strerror or str(error) or type(error).__name__
     return DiskError(f"{path} could not be {action}: {reason}.", _CURES.get(error.errno or 0, _ANY_CURE))
+
+
+def require_in_place(path: Path, opened: os.stat_result) -> None:
+    """Check that an open file is still the one at `path`: what is written to a deleted file is lost.
+
+    Raises:
+        OSError: ESTALE, it was deleted, moved or replaced.
+    """
+    try:
+        there = path.stat()
+    except FileNotFoundError:
+        there = None
+    if there is None or not os.path.samestat(there, opened):
+        raise OSError(errno.ESTALE, "it was deleted, moved or replaced while in use")
 
 
 def write_atomically(path: Path, data: bytes | str) -> None:

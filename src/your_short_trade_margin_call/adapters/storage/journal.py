@@ -9,6 +9,7 @@ exchange still has what matters of them.
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -20,7 +21,13 @@ from typing import Any, Self
 from filelock import FileLock
 
 from your_short_trade_margin_call.adapters.storage import journal_schema as schema
-from your_short_trade_margin_call.adapters.storage.files import acquire_lock, disk_error, is_in_use, plain
+from your_short_trade_margin_call.adapters.storage.files import (
+    acquire_lock,
+    disk_error,
+    is_in_use,
+    plain,
+    require_in_place,
+)
 from your_short_trade_margin_call.adapters.storage.journal_file import (
     MEMORY,
     SPACE_CURE,
@@ -85,6 +92,7 @@ class SqliteJournal:
         self._before_write = before_write
         self._after_write = after_write
         self._lock: FileLock | None = None
+        self._opened: os.stat_result | None = None
         if str(path) == MEMORY:
             self._connection = open_memory()
         elif read_only:
@@ -95,6 +103,7 @@ class SqliteJournal:
                 if afresh:
                     keep_previous(self._path)
                 self._connection = open_for_writing(self._path)
+                self._opened = self._path.stat()
             except BaseException:
                 self._lock.release()
                 raise
@@ -241,6 +250,8 @@ class SqliteJournal:
         with self._named_errors("written"):
             if self._before_write is not None:
                 self._before_write(operation)
+            if self._opened is not None:
+                require_in_place(self._path, self._opened)
             self._connection.execute(f"PRAGMA synchronous = {level}")
             row = {name: plain(value) for name, value in values.items()}
             written = self._connection.execute(schema.WRITES[operation], row).rowcount > 0
