@@ -2,5 +2,5 @@
 
 from __future__ import annotations
 
-PATIENCE_S = 120.0
+PATIENCE_S = 300.0
 """Nothing takes this long where all is well; whoever has waited so long waits for ever."""

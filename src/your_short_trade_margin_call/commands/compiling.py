@@ -36,7 +36,7 @@ def compile_rules(common: Common, screen: Screen) -> None:
         raise DiskError("Compiled rules cannot be kept here.", "Set NUMBA_CACHE_DIR to a folder that can be written.")
     with suppress(AttributeError, OSError):  # not on Windows
         os.nice(_POLITENESS)
-    screen.say("Compiling the rules takes about a minute, longer on a busy computer; nothing of it when it was done.")
+    screen.say("Compiling the rules takes about a minute, longer on a busy computer; seconds where it was done before.")
     began_s = stopwatch_s()
     with locked(folder / LOCK_NAME, _PATIENCE_S), tempfile.TemporaryDirectory() as nowhere:
         _live_once(Paths(Path(nowhere)))

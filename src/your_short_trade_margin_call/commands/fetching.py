@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -15,6 +14,7 @@ from your_short_trade_margin_call.adapters.bybit.endpoints import Endpoint
 from your_short_trade_margin_call.adapters.bybit.history import fill, forget_another_market, is_throwaway, source_of
 from your_short_trade_margin_call.adapters.bybit.market_data import open_market_data
 from your_short_trade_margin_call.adapters.bybit.timing import Timing
+from your_short_trade_margin_call.adapters.event_loop import run_async
 from your_short_trade_margin_call.adapters.storage.candle_store import RECORDED, CandleStore
 from your_short_trade_margin_call.adapters.storage.day_files import as_parquet
 from your_short_trade_margin_call.adapters.storage.files import write_atomically
@@ -84,7 +84,7 @@ def fetch(symbol: str, common: Common, wish: Wish, screen: Screen) -> None:
     store = CandleStore.at(Paths.default(), symbol, source_of(endpoint))
     screen.mark_market(source_of(endpoint))
     try:
-        outcome = asyncio.run(_fetched(store, endpoint, wish, screen))
+        outcome = run_async(_fetched(store, endpoint, wish, screen))
     except KeyboardInterrupt:
         screen.say(f"Stopped. The days that are whole stay in {store.folder}; the same command goes on from there.")
         raise typer.Exit(INTERRUPTED) from None

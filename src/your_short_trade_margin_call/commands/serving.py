@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import math
 import sys
 from typing import Any
@@ -18,6 +17,7 @@ from your_short_trade_margin_call.adapters.bybit_server.building import (
 from your_short_trade_margin_call.adapters.bybit_server.rehearsal import rehearse
 from your_short_trade_margin_call.adapters.bybit_server.timeline import STEPPED
 from your_short_trade_margin_call.adapters.bybit_server.world import World
+from your_short_trade_margin_call.adapters.event_loop import run_async
 from your_short_trade_margin_call.adapters.system_clock import SystemClock
 from your_short_trade_margin_call.commands.asking import DEFAULT_PAIR
 from your_short_trade_margin_call.commands.options import Common
@@ -55,7 +55,7 @@ def serve(symbols: list[str], serving: Serving, screen: Screen) -> None:
     present_ms = SystemClock().now_ms if _is_present(serving, speed) else None
     world = make_world(markets, settings, speed=speed, keys={key: secret}, present_ms=present_ms, log=_Once(screen))
     try:
-        asyncio.run(_serve(Server(world), serving, screen))
+        run_async(_serve(Server(world), serving, screen))
     except KeyboardInterrupt:
         screen.say("Stopped.")
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import math
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from your_short_trade_margin_call.adapters.event_loop import run_async
 from your_short_trade_margin_call.adapters.storage.optimization_queue import OptimizationQueue
 from your_short_trade_margin_call.adapters.system_clock import stopwatch_s
 from your_short_trade_margin_call.commands.first_start import warn_of_compiling
@@ -80,9 +80,9 @@ def trade_now(
         _announce(screen, prepared, session)
         started = stopwatch_s()
         with screen.live(watcher.live):
-            summary, ended_by = asyncio.run(_traded(session, params, has_edge, prepared.request.wall_ms))
+            summary, ended_by = run_async(_traded(session, params, has_edge, prepared.request.wall_ms))
         return Outcome(summary, watcher, ended_by, stopwatch_s() - started)
-    except ShortestPeakError:
+    except (ShortestPeakError, KeyboardInterrupt):
         screen.tell("stays open  ", what_stays(prepared, watcher))
         raise
     finally:

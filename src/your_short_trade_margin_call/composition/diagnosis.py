@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 from dataclasses import dataclass, replace
 
 from your_short_trade_margin_call.adapters.bybit.history import source_of
 from your_short_trade_margin_call.adapters.bybit.keys import load_keys
 from your_short_trade_margin_call.adapters.bybit.preflight import Findings
+from your_short_trade_margin_call.adapters.event_loop import run_async
 from your_short_trade_margin_call.adapters.storage.kept_instruments import KeptInstruments
 from your_short_trade_margin_call.composition.live import Live, ask_account, make_live
 from your_short_trade_margin_call.composition.ours import Standing, balance_to_use, read_standing
@@ -35,7 +35,7 @@ def diagnose(request: Request, *, has_keys: bool) -> Diagnosis:
     """
     keys = load_keys(request.account, os.environ, request.keys) if has_keys else None
     live = make_live(request, keys)
-    findings = asyncio.run(_asked(request, live))
+    findings = run_async(_asked(request, live))
     return Diagnosis(live.endpoint.rest, findings.checks, findings.is_reached, live.endpoint.is_loopback)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 from dataclasses import dataclass, replace
 
@@ -15,6 +14,7 @@ from your_short_trade_margin_call.adapters.bybit.market_data import MarketData, 
 from your_short_trade_margin_call.adapters.bybit.preflight import ClockFacts, Findings, Terms, preflight
 from your_short_trade_margin_call.adapters.bybit.rest import Rest
 from your_short_trade_margin_call.adapters.bybit.timing import Timing
+from your_short_trade_margin_call.adapters.event_loop import run_async
 from your_short_trade_margin_call.adapters.storage.candle_store import CandleStore
 from your_short_trade_margin_call.adapters.storage.kept_instruments import KeptInstruments
 from your_short_trade_margin_call.adapters.system_clock import SystemClock
@@ -63,7 +63,7 @@ def prepare_live(request: Request) -> Prepared:
     keys = None if request.account is Account.PAPER else load_keys(request.account, os.environ, request.keys)
     live = make_live(request, keys)
     label = source_of(live.public)
-    instrument, now_ms = asyncio.run(_instrument(request, live, label))
+    instrument, now_ms = run_async(_instrument(request, live, label))
     read = standing_to_trade_on if request.trades else read_standing
     standing = read(request.paths.journal(request.symbol, request.account, label), instrument)
     # The world of a look-alike ends with its process; the real one never goes back.
@@ -75,7 +75,7 @@ def prepare_live(request: Request) -> Prepared:
     balance = balance_to_use(standing, request.capital_usdt, request.settings.starting_balance)
     request = replace(request, settings=request.settings.replace(starting_balance=balance))
     if keys is not None and request.trades:
-        findings = asyncio.run(ask_account(request, live, standing))
+        findings = run_async(ask_account(request, live, standing))
         request, notices = _with_own_fees(request, findings)
         live = replace(live, checks=findings.checks)
     step = request.settings.candle_ms

@@ -11,6 +11,7 @@ from your_short_trade_margin_call.adapters.bybit.history import source_of
 from your_short_trade_margin_call.adapters.bybit.rest import Rest
 from your_short_trade_margin_call.adapters.bybit.timing import Timing
 from your_short_trade_margin_call.adapters.bybit.wire import ServerTime
+from your_short_trade_margin_call.adapters.event_loop import run_async
 from your_short_trade_margin_call.adapters.system_clock import SystemClock, pause_s, stopwatch_s
 from your_short_trade_margin_call.composition.request import Request, Tell
 from your_short_trade_margin_call.domain.errors import ExchangeError, ForbiddenError
@@ -67,7 +68,7 @@ def new_clock() -> ServerClock:
 
 def try_bybit(request: Request) -> ExchangeError | None:
     """Ask Bybit for its time; None when it told it, else why not. Takes `TRY_S` at most."""
-    return asyncio.run(_asked(public_endpoint(request)))
+    return run_async(_asked(public_endpoint(request)))
 
 
 def wait_for_bybit(request: Request, error: ExchangeError, tell: Tell) -> int:
@@ -81,7 +82,7 @@ def wait_for_bybit(request: Request, error: ExchangeError, tell: Tell) -> int:
         f"{error.message} Ctrl-C ends the waiting; what rests on the exchange stays there."
     )
     started_s = stopwatch_s()
-    asyncio.run(_until_it_answers(request, error, started_s))
+    run_async(_until_it_answers(request, error, started_s))
     waited_ms = round(1_000 * (stopwatch_s() - started_s))
     tell(f"Bybit answers again after {waited_ms / 1_000:,.0f} s.")
     return waited_ms

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 from contextlib import suppress
 from dataclasses import replace
 
+from your_short_trade_margin_call.adapters.event_loop import run_async
 from your_short_trade_margin_call.adapters.storage.journal import SqliteJournal
 from your_short_trade_margin_call.adapters.system_clock import ScaledClock
 from your_short_trade_margin_call.composition.request import Prepared
@@ -32,7 +32,7 @@ def rehearse(prepared: Prepared, params: StrategyParams) -> int:
     journal = SqliteJournal(":memory:")
     try:
         with suppress(ShortestPeakError):
-            asyncio.run(_engine(prepared, params, journal).run())
+            run_async(_engine(prepared, params, journal).run())
         return len(journal.trades())
     finally:
         journal.close()

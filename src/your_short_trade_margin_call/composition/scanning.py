@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from your_short_trade_margin_call.adapters.event_loop import run_async
 from your_short_trade_margin_call.composition.history import days_of_record
 from your_short_trade_margin_call.composition.markets import choose_market, file_pair, prepare
 from your_short_trade_margin_call.composition.parts import make_examiner
@@ -119,7 +119,7 @@ def liquid_pairs(request: Request, least_usdt: float) -> tuple[str, ...]:
         ExchangeError: Bybit cannot be reached.
         BadInputError: there is none.
     """
-    names = asyncio.run(_liquid_pairs(request, least_usdt))
+    names = run_async(_liquid_pairs(request, least_usdt))
     if not names:
         raise BadInputError(f"No pair turns over {least_usdt:,.0f} USDT a day.", "Ask for a smaller --turnover.")
     return names

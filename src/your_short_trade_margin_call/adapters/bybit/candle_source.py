@@ -8,6 +8,7 @@ from contextlib import AbstractAsyncContextManager
 
 from your_short_trade_margin_call.adapters.bybit.history import Report, fill, forget_another_market
 from your_short_trade_margin_call.adapters.bybit.market_data import MarketData
+from your_short_trade_margin_call.adapters.event_loop import run_async
 from your_short_trade_margin_call.adapters.storage.candle_store import RECORDED, TAIL_MS, CandleStore
 from your_short_trade_margin_call.adapters.storage.history_rows import HistoryKind, Span
 from your_short_trade_margin_call.domain.errors import ExchangeError, ForbiddenError
@@ -75,7 +76,7 @@ class BybitCandleSource:
         if not self._must_compare and not self._lacks(span, self._kinds):
             return 0
         _refuse_inside_a_loop()
-        return asyncio.run(self.fetch(start_ms, end_ms, report))
+        return run_async(self.fetch(start_ms, end_ms, report))
 
     async def fetch(self, start_ms: int, end_ms: int, report: Report | None = None) -> int:
         """`prepare` for those who run an event loop already."""
