@@ -133,6 +133,20 @@ def test_ctrl_c_while_compiling_ends_it(face: Face, tmp_path: Path) -> None:
     assert not list(face.data.rglob("*.json"))
 
 
+def test_ctrl_c_while_the_command_line_is_loaded_is_quiet(face: Face) -> None:
+    script = """
+import runpy, sys
+class Pressed:
+    def find_spec(self, name, path, target=None):
+        if name == "typer":
+            raise KeyboardInterrupt
+sys.meta_path.insert(0, Pressed())
+runpy.run_module("your_short_trade_margin_call", run_name="__main__", alter_sys=True)
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, env=face.process_env())
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
+
+
 def test_status_looks_while_another_process_trades(face: Face) -> None:
     with face.start("BTC", "--speed", "600") as process:
         read_until(process, " ENTRY ")
