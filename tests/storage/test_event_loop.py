@@ -5,14 +5,23 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
+from tests.patience import PATIENCE_S
 from your_short_trade_margin_call.adapters.event_loop import run_async
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="signals")
+
+
+@pytest.fixture(autouse=True)
+def _ctrl_c_is_heard() -> Iterator[None]:
+    """As at a terminal: whoever runs the tests may have told this process not to hear it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 def test_what_the_work_returns_or_raises() -> None:
@@ -30,7 +39,7 @@ def test_what_the_work_returns_or_raises() -> None:
 def test_ctrl_c_while_it_works() -> None:
     async def works() -> None:
         signal.raise_signal(signal.SIGINT)
-        await asyncio.sleep(3_600)
+        await asyncio.sleep(PATIENCE_S)
 
     with pytest.raises(KeyboardInterrupt):
         run_async(works())
