@@ -288,6 +288,26 @@ def test_other_columns_are_ignored_and_whole_numbers_are_fine(tmp_path: Path) ->
     assert Candles.from_file(path, symbol="BTCUSDT") == Candles.from_columns("BTCUSDT", *rows().values())
 
 
+@pytest.mark.parametrize("kind", [pl.Float32, pl.Float64])
+def test_single_precision_is_taken_as_the_decimals_it_prints(kind: type[pl.DataType], tmp_path: Path) -> None:
+    tenths = {name: [round(x + 0.1, 1) for x in rows()[name]] for name in ("open", "high", "low", "close", "volume")}
+    frame = pl.DataFrame({"ts": rows()["ts"], **tenths}).with_columns(pl.col(list(tenths)).cast(kind))
+    frame.write_parquet(tmp_path / "BTC.parquet")
+    frame.write_csv(tmp_path / "BTC.csv")
+    exact = Candles.from_columns("BTCUSDT", rows()["ts"], *tenths.values())
+    arrays = (frame[name].to_numpy() for name in tenths)
+    assert Candles.from_file(tmp_path / "BTC.parquet", symbol="BTCUSDT") == exact
+    assert Candles.from_file(tmp_path / "BTC.csv", symbol="BTCUSDT") == exact
+    assert Candles.from_columns("BTCUSDT", rows()["ts"], *arrays) == exact
+
+
+def test_times_in_single_precision_are_not_guessed_at(tmp_path: Path) -> None:
+    path = tmp_path / "BTC.parquet"
+    pl.DataFrame(rows(1)).with_columns(pl.col("ts").cast(pl.Float32)).write_parquet(path)
+    with pytest.raises(errors.MisalignedError, match="not a whole minute"):
+        Candles.from_parquet(path, symbol="BTCUSDT")
+
+
 def test_times_may_be_written_as_floats_and_numbers_with_blanks(tmp_path: Path) -> None:
     lines = ["ts, open ,high,low,close,volume".replace(" ", ""), "1.7485452e12, 100,102,99 ,101,10.0"]
     (tmp_path / "BTC.csv").write_text("\n".join(lines), encoding="utf-8")

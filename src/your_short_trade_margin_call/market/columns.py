@@ -63,7 +63,9 @@ def frozen(array: NDArray[Any], dtype: type[Scalar]) -> NDArray[Scalar]:
 
 
 def as_numbers(values: ArrayLike, name: str, what: str) -> Floats:
-    """One column as float64; None becomes NaN.
+    """One column as float64; None becomes NaN. Single precision is taken as the decimals it prints.
+
+    So 105650.1 stays on its tick: the same bits in double precision are 105650.1015625.
 
     Raises:
         CandleTypeError: it is not one row of numbers.
@@ -73,6 +75,8 @@ def as_numbers(values: ArrayLike, name: str, what: str) -> Floats:
         array = np.array([_as_float(value, name, what) for value in array], dtype=np.float64)
     if array.dtype.kind not in "iuf":
         raise CandleTypeError(f"{what}: column {name} holds {array.dtype}.", "It must hold plain numbers.")
+    if array.dtype.kind == "f" and array.dtype.itemsize < 8:
+        array = array.astype(np.str_)
     return array.astype(np.float64, copy=False)
 
 
@@ -89,7 +93,7 @@ def as_times(values: ArrayLike, what: str) -> Times:
         raise CandleTypeError(f"{what}: column ts holds dates.", "Write the open time as UTC milliseconds, a number.")
     if array.dtype.kind == "i":
         return array.astype(np.int64, copy=False)
-    numbers = as_numbers(array, "ts", what)
+    numbers = as_numbers(array.astype(np.float64) if array.dtype.kind == "f" else array, "ts", what)
     if (row := first_true(~np.isfinite(numbers))) >= 0:
         raise NotFiniteError(f"{place(what, row)}: the time is missing.", "Fill in ts or remove the row.")
     if (row := first_true((numbers != np.floor(numbers)) | (np.abs(numbers) >= 2.0**53))) >= 0:
