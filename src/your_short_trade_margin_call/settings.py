@@ -13,10 +13,20 @@ import math
 import os
 import re
 import tomllib
+from collections import Counter
 from pathlib import Path
 from typing import Annotated, Any, Self, TypeVar
 
-from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import (
+    AliasChoices,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 
 from your_short_trade_margin_call.domain.errors import SettingError
 from your_short_trade_margin_call.domain.spans import CANDLE_MS, DAY_MS, HOUR_MS, MINUTE_MS
@@ -63,6 +73,16 @@ DurationMs = Annotated[int, Field(le=LONGEST_MS), BeforeValidator(parse_duration
 class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, populate_by_name=True)
 
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_truth_for_a_number(cls, value: object, info: ValidationInfo) -> object:
+        """Refuse ``daily_loss = true``: as the number 1 it would be a limit that no loss reaches."""
+        is_switch = info.field_name is not None and cls.model_fields[info.field_name].annotation is bool
+        values = value if isinstance(value, list | tuple) else (value,)
+        if not is_switch and any(isinstance(one, bool) for one in values):
+            raise ValueError("true and false are no numbers")
+        return value
+
 
 class ParameterGrid(_Frozen):
     """The parameter sets of a sweep: every combination, in the order lookback, exit type, risk, take profit."""
@@ -90,15 +110,24 @@ class ParameterGrid(_Frozen):
         """
         raw = read_toml(path)
         axes = raw.get("grid", raw)
+        if axes is not raw and (beside := ", ".join(sorted(raw.keys() - {"grid"}))):
+            raise SettingError(f"{path}: {beside} stands beside [grid], not in it.", "Write every axis below [grid].")
         if not isinstance(axes, dict):
             raise SettingError(f"{path}: grid is not a table.", "Begin it with [grid], then one line an axis.")
         return validated(cls, {name: _axis(name, value) for name, value in axes.items()})
 
     def model_post_init(self, _context: Any) -> None:
-        """Refuse empty axes: a sweep of nothing has no best."""
+        """Refuse empty axes, and values that occur twice: their trials are copies, and pass for good neighbours.
+
+        Raises:
+            SettingError: one of these, or more trials than a sweep takes.
+        """
         for name, values in self.__dict__.items():
             if not values:
                 raise SettingError(f"The grid's {name} is empty.", "Give it at least one value.")
+            if len(set(values)) < len(values):
+                twice, _ = Counter("null" if value is None else value for value in values).most_common(1)[0]
+                raise SettingError(f"The grid's {name} names {twice} more than once.", "Name each value once.")
         if len(self) > MOST_TRIALS:
             raise SettingError(f"The grid has {len(self):,} trials; {MOST_TRIALS:,} is the most.", "Make it coarser.")
 
@@ -180,10 +209,10 @@ def read_toml(path: Path) -> dict[str, Any]:
         SettingError: the file is absent or not TOML.
     """
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise SettingError(f"{path} cannot be read: {error.strerror}.", "Check the path.") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # no TOML, no text, or numbers and nesting beyond all measure
         raise SettingError(f"{path} is not valid TOML: {error}.", "Mend that line.") from None
 
 
@@ -210,7 +239,13 @@ def _is_ours(variable: str) -> bool:
 
 
 def _canonical(values: dict[str, Any]) -> dict[str, Any]:
-    """Each layer under the settings' own names, so that the later layer wins under either name."""
+    """Each layer under the settings' own names, so that the later layer wins under either name.
+
+    Raises:
+        SettingError: one layer says the same thing under both names.
+    """
+    if {"balance", "starting_balance"} <= values.keys():
+        raise SettingError("balance and starting_balance are one setting, given twice.", "Leave one of them out.")
     return {("starting_balance" if name == "balance" else name): value for name, value in values.items()}
 
 

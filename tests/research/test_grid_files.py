@@ -126,6 +126,20 @@ def test_a_fine_range_has_clean_numbers(tmp_path: Path) -> None:
         ('max_hold = {start = "1h", stop = "soon", step = "1h"}', r"max_hold.*'soon' is no number.*stop = \"12h\""),
         ("exit_type = {start = 1, stop = 2, count = 2}", r"exit_type has no range.*highest_low"),
         ("max_holt = {start = 1, stop = 2, count = 2}", r"no setting called 'max_holt'.*mean max_hold"),
+        ("highest_high_lookback = [10, 20, 10]", r"highest_high_lookback names 10 more than once.*each value once"),
+        ("highest_high_lookback = [5, {start = 5, stop = 9, step = 2}]", r"names 5 more than once"),
+        ('take_profit_pct = [0.0044, "0.44%"]', r"take_profit_pct names 0.0044 more than once"),
+        ('stop_loss_pct = ["null", 0.01, "never"]', r"stop_loss_pct names null more than once"),
+        ('exit_type = ["midpoint", "midpoint"]', r"exit_type names midpoint more than once"),
+        ("stop_loss_pct = [true]", r"stop_loss_pct.*true and false are no numbers"),
+        ("risk_fraction = true", r"risk_fraction.*true and false are no numbers"),
+        (
+            "highest_high_lookback = [50]\n[grid]\nrisk_fraction = [0.5]",
+            r"highest_high_lookback stands beside \[grid\]",
+        ),
+        ("[grid]\nrisk_fraction = [0.5]\n[more]\nexit_type = []", r"more stands beside.*every axis below \[grid\]"),
+        (f"highest_high_lookback = [{'9' * 5_000}]", r"grid\.toml is not valid TOML"),
+        (f"highest_high_lookback = {'[' * 5_000}", r"grid\.toml is not valid TOML"),
         ("grid = 3", r"grid is not a table"),
         ("highest_high_lookback = [10", r"grid\.toml is not valid TOML"),
     ],
@@ -134,6 +148,10 @@ def test_each_mistake_is_named(tmp_path: Path, text: str, words: str) -> None:
     with pytest.raises(SettingError, match=words) as caught:
         read(tmp_path, text)
     assert caught.value.exit_code == 2
+
+
+def test_a_byte_order_mark_does_no_harm(tmp_path: Path) -> None:
+    assert read(tmp_path, "\ufeffhighest_high_lookback = [50]\n").highest_high_lookback == (50,)
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:

@@ -95,6 +95,24 @@ def test_off_can_be_written_in_a_file(tmp_path: Path) -> None:
     assert ParameterGrid.from_toml(grid).stop_loss_pct == (None, 0.01)
 
 
+@pytest.mark.parametrize("name", ["daily_loss", "max_drawdown", "stop_loss_pct", "max_hold", "cooldown", "leverage"])
+def test_a_limit_cannot_be_switched_on_by_true(name: str, tmp_path: Path) -> None:
+    (tmp_path / "mine.toml").write_text(f"{name} = true\n")
+    with pytest.raises(SettingError, match=rf"{name}=True does not fit: true and false are no numbers"):
+        load_settings(tmp_path / "mine.toml", {}, {})
+
+
+def test_a_switch_takes_true(tmp_path: Path) -> None:
+    (tmp_path / "mine.toml").write_text("fill_on_touch = true\n")
+    assert load_settings(tmp_path / "mine.toml", {}, {}).fill_on_touch
+
+
+def test_one_file_gives_the_balance_once(tmp_path: Path) -> None:
+    (tmp_path / "mine.toml").write_text("balance = 100\nstarting_balance = 200\n")
+    with pytest.raises(SettingError, match=r"given twice.*Leave one"):
+        load_settings(tmp_path / "mine.toml", {}, {})
+
+
 @pytest.mark.parametrize("assignment", ["stop_loss_pct=1e16", "max_hold=" + "9" * 400 + "d"])
 def test_absurd_numbers_are_refused(assignment: str) -> None:
     with pytest.raises(SettingError):
