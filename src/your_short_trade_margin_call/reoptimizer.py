@@ -67,9 +67,10 @@ class Schedule:
 class Reoptimizer(Generic[FoundT]):
     """Runs the optimisations that fall due while trading (`live_trading_engine.Adviser`).
 
-    On virtual time the sweep takes no market time and its result applies from the next candle. On real time
-    it runs beside the loop, and its result applies from the first close after it has finished. Whatever goes
-    wrong with a run, the old parameters stay and trading goes on.
+    On virtual time the sweep takes no market time: its window ends at the due moment, and its result applies from the
+    next candle. What fell due inside a gap is made up for, each run in its turn, as in the record of the procedure. On
+    real time a run looks at what has closed until it begins, beside the loop, and its result applies from the first
+    close after it has finished. Whatever goes wrong with a run, the old parameters stay and trading goes on.
     """
 
     def __init__(
@@ -86,6 +87,7 @@ class Reoptimizer(Generic[FoundT]):
         self._on_optimized = on_optimized
         self._on_problem = on_problem
         self._due_ms: int | None = None
+        self._closed_ms: int | None = None
         self._running: asyncio.Task[FoundT | None] | None = None
         if schedule.every_ms:
             self._guarded(self._look_up_due)
@@ -100,20 +102,33 @@ class Reoptimizer(Generic[FoundT]):
     async def after_close(self, close_ms: int) -> ParametersAdopted | None:
         """Begin a run that is due; on virtual time, its result."""
         every_ms = self._schedule.every_ms
+        before_ms, self._closed_ms = self._closed_ms, close_ms
         if not every_ms or self._running is not None:
             return None
         due_ms = self._due_ms = self._due_ms or close_ms + every_ms
         if due_ms > close_ms:
             return None
+        if not self._schedule.takes_market_time:
+            return await self._make_up(due_ms, before_ms, close_ms)
         entry = self._guarded(lambda: self._claim(due_ms, close_ms))
         self._due_ms = next_due_ms(due_ms, every_ms, close_ms)
-        if entry is None:
-            return None
-        run = self._optimize(entry, close_ms)
-        if not self._schedule.takes_market_time:
-            return _adopted(await run, close_ms)
-        self._running = asyncio.create_task(run)
+        if entry is not None:
+            self._running = asyncio.create_task(self._optimize(entry, close_ms))
         return None
+
+    async def _make_up(self, due_ms: int, before_ms: int | None, close_ms: int) -> ParametersAdopted | None:
+        """Every run that fell due since the close before, at its own moment; what the last of them found applies.
+
+        Of what fell due before this program saw a close, the latest alone.
+        """
+        every_ms, adopted = self._schedule.every_ms, None
+        first_ms = due_ms if before_ms is not None else next_due_ms(due_ms, every_ms, close_ms) - every_ms
+        for due_ms in range(first_ms, close_ms + 1, every_ms):
+            entry = self._guarded(lambda due_ms=due_ms: self._claim(due_ms, due_ms))
+            self._due_ms = due_ms + every_ms
+            if entry is not None:
+                adopted = _adopted(await self._optimize(entry, due_ms), close_ms) or adopted
+        return adopted
 
     def _look_up_due(self) -> None:
         lane = self._schedule
@@ -131,18 +146,18 @@ class Reoptimizer(Generic[FoundT]):
         self._queue.enqueue(lane.symbol, lane.market, due_ms, now_ms, account=lane.account)
         return self._main.claim(now_ms)
 
-    async def _optimize(self, entry: Entry, close_ms: int) -> FoundT | None:
+    async def _optimize(self, entry: Entry, until_ms: int) -> FoundT | None:
         try:
-            result = await _beside(lambda: self._main.optimize(close_ms, self._main.heed_stop))
+            result = await _beside(lambda: self._main.optimize(until_ms, self._main.heed_stop))
         except OptimizationLeftError:
-            self._guarded(lambda: self._settle(entry, close_ms, "left unfinished: trading was stopped"))
+            self._guarded(lambda: self._settle(entry, until_ms, "left unfinished: trading was stopped"))
             return None
         except Exception as error:  # also a bug or too little memory: the position still needs its guard
             why = str(error) or type(error).__name__
             self._tell(f"Not re-optimised, the old parameters stay: {why}")
-            self._guarded(lambda: self._settle(entry, close_ms, why))
+            self._guarded(lambda: self._settle(entry, until_ms, why))
             return None
-        self._guarded(lambda: self._settle(entry, close_ms, None))
+        self._guarded(lambda: self._settle(entry, until_ms, None))
         if self._on_optimized is not None:
             self._on_optimized(result)
         return result

@@ -22,12 +22,19 @@ GRID = ParameterGrid(highest_high_lookback=(10, 20), risk_fraction=(0.5, 0.85))
 HOUR = 3_600_000
 PATIENT = {"max_hold": 9 * HOUR}
 BUSY = {"reoptimize": 5 * HOUR, "stop_loss_pct": 0.005, "cooldown": HOUR, "adopt": "better"}
+BESIDE_THE_GRID = {"reoptimize": 100 * 60_000, "stop_loss_pct": 0.005}
+"""A multiple of no candle: what is due is done at the next close."""
+
+START = SyntheticMarket().start_ms
+HOLES = tuple((START + first * HOUR, START + end * HOUR) for first, end in ((28, 30), (43, 56), (58, 59), (73, 75)))
+"""With a step of 5 hours: gaps over one due moment, over three, over none, over one again."""
 
 
-def written(folder: Path, seed: int) -> tuple[Path, Candles]:
+def written(folder: Path, seed: int, holes: tuple[tuple[int, int], ...]) -> tuple[Path, Candles]:
     import polars as pl
 
-    candles = generate(SyntheticMarket(seed=seed, minutes=1440 * 4, volatility_per_minute=0.002, mark=False))
+    market = SyntheticMarket(seed=seed, minutes=1440 * 4, volatility_per_minute=0.002, mark=False, gaps=holes)
+    candles = generate(market)
     candles = Candles.from_columns(
         candles.symbol, candles.time_ms, candles.open, candles.high, candles.low, candles.close, candles.volume
     )
@@ -38,11 +45,24 @@ def written(folder: Path, seed: int) -> tuple[Path, Candles]:
 
 
 @pytest.mark.parametrize(
-    ("changes", "seed"), [(PATIENT, 3), late(PATIENT, 4), late(BUSY, 3), (BUSY, 4)], ids=lambda value: str(value)[:12]
+    ("changes", "seed", "holes"),
+    [
+        (PATIENT, 3, ()),
+        late(PATIENT, 4, ()),
+        late(BUSY, 3, ()),
+        (BUSY, 4, ()),
+        (BUSY, 5, HOLES),
+        late(BUSY, 8, HOLES),
+        late(BUSY, 10, HOLES),
+        (BESIDE_THE_GRID, 8, HOLES),
+    ],
+    ids=lambda value: str(value)[:12],
 )
-def test_the_whole_cycle_makes_the_trades_of_the_record(tmp_path: Path, changes: dict[str, object], seed: int) -> None:
+def test_the_whole_cycle_makes_the_trades_of_the_record(
+    tmp_path: Path, changes: dict[str, object], seed: int, holes: tuple[tuple[int, int], ...]
+) -> None:
     settings = Settings(order_reject_prob=0.1).replace(**changes)
-    path, candles = written(tmp_path, seed)
+    path, candles = written(tmp_path, seed, holes)
     asked = Request(
         "BTCUSDT", settings=settings, grid=GRID, market=MarketKind.REPLAY, paths=Paths(tmp_path / "data"), candles=path
     )
