@@ -10,8 +10,16 @@ import pytest
 from tests.scenarios.market_table import at
 from tests.trading.rough import QUIET, STOP_HIT, TARGET_HIT, RoughVenue, assert_in_order, play, world
 from your_short_trade_margin_call.domain.errors import OrderRefusedError, OutcomeUnknownError
-from your_short_trade_margin_call.domain.messages import AccountView, OrderRequest, QuoteArrived
-from your_short_trade_margin_call.domain.words import Purpose, Side
+from your_short_trade_margin_call.domain.messages import (
+    AccountView,
+    Event,
+    Executed,
+    Order,
+    OrderChanged,
+    OrderRequest,
+    QuoteArrived,
+)
+from your_short_trade_margin_call.domain.words import OrderStatus, OrderType, Purpose, Side
 from your_short_trade_margin_call.trading.stop_watch import NAKED_MS, TRIES
 
 MARKET = world(*[QUIET] * 8)
@@ -115,6 +123,35 @@ def test_mode_8_a_stop_that_vanishes_later_is_set_again_within_two_candles() -> 
     assert story.reasons == ["margin_call"]
     assert "cancel" not in venue.names()[:-1]
     assert_in_order(story)
+
+
+@pytest.mark.parametrize("news", ["fired in part", "cancelled"])
+def test_a_stop_that_ended_while_the_short_is_open_is_looked_for_within_two_seconds(news: str) -> None:
+    """A stop that fires takes what there is: without takers the rest of it is gone, and the short is not."""
+    set_ms: list[int] = []
+
+    def cut_short(venue: RoughVenue) -> list[Event]:
+        exchange = venue.exchange
+        exchange.amend_stop(0)
+        exchange.drain()
+        if news == "cancelled":
+            return [OrderChanged(_stop_order(OrderStatus.CANCELLED))]
+        venue.by_hand(Side.BUY, 1, reduce_only=True)
+        told = exchange.drain()
+        return [Executed(replace(e.execution, from_stop=True, link_id="")) for e in told if isinstance(e, Executed)]
+
+    venue = RoughVenue(MARKET, {"12:15": cut_short})
+    venue.wants_stop = False
+    venue.after = lambda name, _: set_ms.append(venue.clock.now_ms()) if name == "amend_stop" else None
+    story = play(MARKET, venue, context={"verify_stop": True, "light_every_candles": 0})
+    assert [moment - at("12:15") <= NAKED_MS for moment in set_ms if moment > at("12:15")] == [True]
+    assert len(story.seen.notes("stop_missing")) == 1
+    assert_in_order(story)
+
+
+def _stop_order(status: OrderStatus) -> Order:
+    """The stop that belongs to the position, as a real exchange tells of it: without an id of ours."""
+    return Order("stop", "", Side.BUY, OrderType.STOP_MARKET, 4, 0, status, None, STOP, True)
 
 
 def test_an_unconfirmed_stop_is_amended_every_two_seconds_then_the_short_is_closed() -> None:

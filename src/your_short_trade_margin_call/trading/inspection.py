@@ -66,10 +66,11 @@ def inspect(context: Context, state: EngineState, account: AccountView) -> Findi
 def foreign_orders(context: Context, account: AccountView) -> tuple[str, ...]:
     """Ids of open orders that are neither ours nor the stop attached to the position."""
     strangers = (order for order in account.open_orders if not is_ours(context.symbol, order.link_id))
-    return tuple(order.link_id or order.order_id for order in strangers if not _is_attached_stop(order))
+    return tuple(order.link_id or order.order_id for order in strangers if not is_attached_stop(order))
 
 
-def _is_attached_stop(order: Order) -> bool:
+def is_attached_stop(order: Order) -> bool:
+    """Whether an order is the stop that belongs to the position, which the exchange makes without an id of ours."""
     return order.order_type is OrderType.STOP_MARKET and order.reduce_only and not order.link_id
 
 

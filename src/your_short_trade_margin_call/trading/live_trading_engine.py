@@ -198,6 +198,7 @@ class LiveTradingEngine:
                 self._desk.agenda.next_ms = 0
             case _:
                 await self._desk.apply(event)
+        self._reconciler.heard(event)
         if not (self._books.holds_back and isinstance(event, CandleClosed)):
             await self._turn()
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from your_short_trade_margin_call.domain.errors import ExchangeError
-from your_short_trade_margin_call.domain.messages import AccountView, Order, OrderChanged
+from your_short_trade_margin_call.domain.messages import AccountView, Event, Executed, Order, OrderChanged
 from your_short_trade_margin_call.trading import commands as c
 from your_short_trade_margin_call.trading.exits import residual_again
-from your_short_trade_margin_call.trading.inspection import Findings, inspect
+from your_short_trade_margin_call.trading.inspection import Findings, inspect, is_attached_stop
 from your_short_trade_margin_call.trading.order_desk import OrderDesk
 from your_short_trade_margin_call.trading.patience import LATER_MS, Outside
 from your_short_trade_margin_call.trading.reconcile import agrees, inferred_purchase, lots_of, protect, with_wallet
@@ -15,7 +15,7 @@ from your_short_trade_margin_call.trading.stop_watch import StopWatch
 from your_short_trade_margin_call.trading.stray import WHY
 
 VERIFY_AFTER_MS = 1_000
-"""How long after an entry its stop is looked for: an account needs a moment to show it."""
+"""How long after an entry, or after news of its stop, the stop is looked for: an account needs a moment to show it."""
 MISMATCH_TRIES = 5
 """Looks at positions that differ, over 38 seconds, before that counts as the truth: a list may lag behind."""
 OVER_WHEN_RECONCILED = (
@@ -53,6 +53,18 @@ class Reconciler:
         if every and self._opened % every == 0:
             self._look_after(0)
 
+    def heard(self, event: Event) -> None:
+        """News of the stop that rests on a real exchange: one that fired only in part, or ended, may leave none."""
+        match event:
+            case Executed(execution):
+                is_about_stop = execution.from_stop
+            case OrderChanged(order):
+                is_about_stop = is_attached_stop(order) and order.status.is_final
+            case _:
+                return
+        if is_about_stop and isinstance(self._state.book, Open) and self._books.context.verify_stop:
+            self._look_after(VERIFY_AFTER_MS, at_latest=True)
+
     def next_ms(self) -> int | None:
         """The market's moment at which something is due although nothing happens; None when nothing is."""
         agenda = self._desk.agenda
@@ -73,8 +85,10 @@ class Reconciler:
             await self._try_full()
         await self._watch.look(desk.patience.market_ms())
 
-    def _look_after(self, for_ms: int) -> None:
-        self._desk.agenda.light_ms = self._desk.patience.market_ms() + for_ms
+    def _look_after(self, for_ms: int, *, at_latest: bool = False) -> None:
+        agenda, due_ms = self._desk.agenda, self._desk.patience.market_ms() + for_ms
+        is_sooner = at_latest and agenda.light_ms is not None and agenda.light_ms < due_ms
+        agenda.light_ms = agenda.light_ms if is_sooner else due_ms
 
     def _notice_entry(self) -> None:
         """A new short: on a real exchange, look whether its stop rests there."""
