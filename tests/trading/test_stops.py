@@ -97,6 +97,30 @@ def test_mode_7_a_stop_refused_because_the_price_is_past_closes_the_short_at_onc
     assert_in_order(story)
 
 
+def test_a_stop_refused_while_the_account_does_not_show_the_short_yet_is_set_a_moment_later() -> None:
+    """The execution came by stream; what is asked lags behind it: no position, so none that a stop could be set for."""
+
+    class Lagging(RoughVenue):
+        shows_ms = at("12:09") + 500
+
+        async def account(self, executions_since_ms: int) -> AccountView:
+            view = await super().account(executions_since_ms)
+            return view if self.clock.now_ms() >= self.shows_ms else replace(view, position=None)
+
+    def not_yet(name: str, _: Any) -> None:
+        if name == "amend_stop" and venue.clock.now_ms() < venue.shows_ms:
+            raise OrderRefusedError("can not set tp/sl/ts for zero position", "no_position")
+
+    market = world(*[QUIET] * 6, TARGET_HIT, QUIET, settings={"spread_bps": 20.0})  # the exact stop is another one
+    venue = Lagging(market)
+    venue.trouble = not_yet
+    story = play(market, venue, context={"verify_stop": True})
+    assert story.reasons == ["target"]
+    assert not venue.sent(Purpose.CLOSE)
+    assert venue.names().count("amend_stop") == 2
+    assert_in_order(story)
+
+
 def test_a_stop_refused_because_the_short_is_gone_already_alarms_nobody() -> None:
     """The position is closed between the entry and the amend of its stop."""
     venue = WithoutStop(MARKET)

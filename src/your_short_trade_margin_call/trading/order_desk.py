@@ -234,10 +234,17 @@ class OrderDesk:
         self.stop_missing_for = None if is_there else candle_ms
 
     async def _stop_refused(self, trigger: int, why: str) -> None:
+        """A short that stands without any stop is closed; one that the account does not show is asked after first.
+
+        Right after an entry the exchange may know of no position yet: that says nothing about the stop.
+        """
         try:
             account = await self.book_missed()
         except Outside as error:
             await self.fell_silent(error, "the account")
+            return
+        if account.position is None and self.books.state.short_lots:
+            self.agenda.demand_full()
             return
         standing = account.position.stop_ticks if account.position is not None else None
         await self.apply(c.StopRefused(trigger, why, standing))
