@@ -69,6 +69,28 @@ def test_mode_8_a_stop_that_was_acknowledged_and_is_not_there_is_set_at_the_next
     assert_in_order(story)
 
 
+@pytest.mark.parametrize("swallowed", [1, 2])
+def test_mode_8_a_missing_stop_that_was_set_is_looked_for_again_at_once(swallowed: int) -> None:
+    """An acknowledgement is no stop: nobody waits two candles to see whether it is there now."""
+    venue = WithoutStop(MARKET)
+    _swallow_amends(venue, swallowed)
+    set_ms: list[int] = []
+    venue.after = lambda name, _: set_ms.append(venue.clock.now_ms()) if name == "amend_stop" else None
+    story = play(MARKET, venue, context={"verify_stop": True, "light_every_candles": 0})
+    assert len(story.seen.notes("stop_missing")) == len(set_ms) == swallowed + 1
+    assert set_ms[-1] - at("12:09") <= (swallowed + 1) * NAKED_MS
+    assert_in_order(story)
+
+
+def test_mode_8_a_stop_that_never_comes_is_not_asked_for_without_end() -> None:
+    """After some tries in a row the usual looks go on, every second candle."""
+    venue = WithoutStop(MARKET)
+    _swallow_amends(venue, 1_000)
+    story = play(MARKET, venue, context={"verify_stop": True, "light_every_candles": 0})
+    assert len(story.seen.notes("stop_missing")) == TRIES + 1
+    assert_in_order(story)
+
+
 def _swallow_amends(venue: RoughVenue, count: int) -> None:
     left = {"n": count}
     honest = venue.venue.amend_stop

@@ -11,7 +11,7 @@ from your_short_trade_margin_call.trading.order_desk import OrderDesk
 from your_short_trade_margin_call.trading.patience import LATER_MS, Outside
 from your_short_trade_margin_call.trading.reconcile import agrees, inferred_purchase, lots_of, protect, with_wallet
 from your_short_trade_margin_call.trading.state import EngineState, Entering, Flat, Halt, Open
-from your_short_trade_margin_call.trading.stop_watch import StopWatch
+from your_short_trade_margin_call.trading.stop_watch import TRIES, StopWatch
 from your_short_trade_margin_call.trading.stray import WHY
 
 VERIFY_AFTER_MS = 1_000
@@ -38,6 +38,7 @@ class Reconciler:
         self._drifted = False
         self._opened = 0
         self._verified_for: int | None = None
+        self._missed = 0
         self._close_rounds = 0
 
     @property
@@ -252,8 +253,11 @@ class Reconciler:
         await self._trouble(Halt.FOREIGN_ORDER, is_foreign, why)
         if found.is_stop_seen is not None:
             desk.saw_stop(found.is_stop_seen)
+            self._missed = 0 if found.is_stop_seen else self._missed + 1
             if not found.is_stop_seen:
                 books.note("stop_missing", {"lots": self._state.short_lots})
+            if 0 < self._missed <= TRIES and books.context.verify_stop:  # set in a moment; is it there then?
+                self._look_after(VERIFY_AFTER_MS)
         if found.liquidation_drift is not None and isinstance(self._state.book, Open):
             books.note_once("liquidation_drift", self._state.book.candle_ms, found.liquidation_drift)
         self._drifted = found.wallet_drift_usdt != 0.0
