@@ -28,6 +28,7 @@ from your_short_trade_margin_call.trading.decide import decide
 from your_short_trade_margin_call.trading.event_source import EventSource
 from your_short_trade_margin_call.trading.ids import is_ours, link_id
 from your_short_trade_margin_call.trading.patience import ASK_AGAIN_MS, Patience
+from your_short_trade_margin_call.trading.reconcile import fold_journal
 from your_short_trade_margin_call.trading.state import EngineState
 from your_short_trade_margin_call.trading.steadfast_journal import SteadfastJournal
 
@@ -78,6 +79,20 @@ def test_a_purchase_beyond_every_short_is_a_note_and_no_execution_of_a_short_acc
     assert books.state.halted
     assert books.book(execution(2, Side.BUY, 5, 2_010.0, 2.0)) == ()
     assert len(journal.events_of("foreign_execution")) == 1
+
+
+def test_a_long_that_others_opened_and_closed_leaves_no_short_in_the_journal() -> None:
+    """What stands in the journal is what the next start believes: neither half of the stranger's trade, or both."""
+    journal, context = SqliteJournal(":memory:"), context_of(MARKET)
+    start = EngineState(1_000.0, new_tally(1_000.0))
+    books = Books(context, SteadfastJournal(journal), None, start)
+    for number, (side, lots) in enumerate([(Side.BUY, 3), (Side.SELL, 2), (Side.SELL, 4), (Side.BUY, 3)]):
+        books.book(execution(number, side, lots, 2_000.0, 1.0))
+    assert books.state.stray.lots == 0
+    assert [(row.side, row.lots) for row in journal.executions()] == [(Side.SELL, 3), (Side.BUY, 3)]
+    assert journal.open_lots() == 0
+    again, _ = fold_journal(context, start, journal.intents(), journal.executions())
+    assert again.stray.lots == 0
 
 
 def test_ids_of_others_are_not_ours() -> None:

@@ -22,8 +22,8 @@ from tests.trading.rough import (
 )
 from your_short_trade_margin_call.adapters.storage.journal import SqliteJournal
 from your_short_trade_margin_call.domain.errors import ExchangeError
-from your_short_trade_margin_call.domain.messages import AccountView, Executed, OrderRequest, PositionView
-from your_short_trade_margin_call.domain.words import OrderType, Purpose, Side
+from your_short_trade_margin_call.domain.messages import AccountView, Executed, Execution, OrderRequest, PositionView
+from your_short_trade_margin_call.domain.words import ExecutionKind, OrderType, Purpose, Side
 
 MARKET = world(*[QUIET] * 12)
 
@@ -337,3 +337,18 @@ def test_mode_18_and_20_a_restart_that_finds_our_short_gone_accepts_it_and_goes_
     again = play(MARKET, venue, journal)  # and a third start finds all in order
     assert again.seen.notes("position_mismatch") == []
     assert again.state.halts == ()
+
+
+def test_a_start_that_is_flat_on_both_sides_is_not_held_up_by_half_of_what_others_traded() -> None:
+    """The list goes back only so far: it shows the sale of somebody's long, and not the purchase before it."""
+
+    class HalfTold(RoughVenue):
+        async def account(self, executions_since_ms: int) -> AccountView:
+            view = await super().account(executions_since_ms)
+            sale = Execution("half", "", ExecutionKind.TRADE, Side.SELL, 3, 2_000.0, 0.1, False, view.time_ms, 0)
+            return replace(view, executions=(sale, *view.executions))
+
+    market = world(*[QUIET] * 6, TARGET_HIT, QUIET)
+    story = play(market, HalfTold(market))
+    assert story.state.halts == ()
+    assert story.state.stray.lots == 0

@@ -86,7 +86,7 @@ class Books:
         beyond = unaccounted_lots(state, execution)
         state, commands = decide(self.context, state, Executed(execution))
         if beyond < execution.lots or execution.kind is ExecutionKind.FUNDING:
-            # A journal is of a short account: a purchase beyond every short is in its notes only.
+            # A journal is of a short account: what others buy beyond every short, and sell again, is in its notes only.
             self.journal.execution(part_of(execution, execution.lots - beyond))
         self.remember(execution)
         self.state = state

@@ -10,7 +10,7 @@ from your_short_trade_margin_call.trading.inspection import Findings, inspect, i
 from your_short_trade_margin_call.trading.order_desk import OrderDesk
 from your_short_trade_margin_call.trading.patience import LATER_MS, Outside
 from your_short_trade_margin_call.trading.reconcile import agrees, inferred_purchase, lots_of, protect, with_wallet
-from your_short_trade_margin_call.trading.state import EngineState, Entering, Flat, Halt, Open
+from your_short_trade_margin_call.trading.state import EngineState, Entering, Flat, Halt, Open, Stray
 from your_short_trade_margin_call.trading.stop_watch import TRIES, StopWatch
 from your_short_trade_margin_call.trading.stray import WHY
 
@@ -167,11 +167,14 @@ class Reconciler:
         if not agrees(self._state, account):
             agenda.mismatches += 1
             is_nothing_of_ours = isinstance(self._state.book, Flat) and not self._has_started
-            if agenda.mismatches < MISMATCH_TRIES or is_nothing_of_ours:
+            if agenda.mismatches < MISMATCH_TRIES or (is_nothing_of_ours and account.position is not None):
                 return False
             agenda.mismatches = 0
-            await self._accept(account)
-            account = await desk.book_missed()
+            if is_nothing_of_ours:  # flat here and there: of what others did the list tells only a part
+                self._books.state = self._state._replace(stray=Stray())
+            else:
+                await self._accept(account)
+                account = await desk.book_missed()
             if not agrees(self._state, account):
                 return False
         target, closing, residual = await self._orders_of_ours()

@@ -10,7 +10,7 @@ from your_short_trade_margin_call.rules.position import average_entry, unrealize
 from your_short_trade_margin_call.rules.terms import Contract
 from your_short_trade_margin_call.trading.commands import Command, RecordNote
 from your_short_trade_margin_call.trading.ids import parse_link_id
-from your_short_trade_margin_call.trading.state import EngineState, Halt, Open, Stray, is_halted, with_halt
+from your_short_trade_margin_call.trading.state import EngineState, Entering, Halt, Open, Stray, is_halted, with_halt
 
 WHY = "somebody else trades this account"
 
@@ -53,10 +53,13 @@ def book_stray(contract: Contract, state: EngineState, execution: Execution) -> 
 
 
 def unaccounted_lots(state: EngineState, execution: Execution) -> int:
-    """Lots of a purchase beyond every short we know of: the account is long by them, which only others do."""
-    if execution.side is Side.SELL or execution.kind is ExecutionKind.FUNDING:
+    """Lots that only others can have traded: bought beyond every short we know of, or sold out of such a long."""
+    if execution.kind is ExecutionKind.FUNDING:
         return 0
-    return max(0, execution.lots - state.short_lots - max(0, -state.stray.lots))
+    if execution.side is Side.BUY:
+        return max(0, execution.lots - state.short_lots - max(0, -state.stray.lots))
+    is_our_entry = isinstance(state.book, Entering) and execution.link_id == state.book.request.link_id
+    return 0 if is_our_entry else min(execution.lots, max(0, state.stray.lots))
 
 
 def _booked(contract: Contract, stray: Stray, execution: Execution) -> tuple[float, Stray]:
