@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from tests.scenarios.market_table import at
 from tests.trading.rough import (
     NEW_SIGNAL,
     QUIET,
@@ -22,8 +23,16 @@ from tests.trading.rough import (
 )
 from your_short_trade_margin_call.adapters.storage.journal import SqliteJournal
 from your_short_trade_margin_call.domain.errors import ExchangeError
-from your_short_trade_margin_call.domain.messages import AccountView, Executed, Execution, OrderRequest, PositionView
-from your_short_trade_margin_call.domain.words import ExecutionKind, OrderType, Purpose, Side
+from your_short_trade_margin_call.domain.messages import (
+    AccountView,
+    Executed,
+    Execution,
+    Order,
+    OrderChanged,
+    OrderRequest,
+    PositionView,
+)
+from your_short_trade_margin_call.domain.words import ExecutionKind, OrderStatus, OrderType, Purpose, Side
 
 MARKET = world(*[QUIET] * 12)
 
@@ -135,6 +144,22 @@ def test_mode_37_a_foreign_order_stops_entries_until_it_is_gone() -> None:
     assert [reason for reason, _ in story.seen.blocked()] == ["exchange_error"]
     assert len(story.reasons) == 2
     assert_in_order(story)
+
+
+def test_mode_37_a_foreign_order_that_the_stream_tells_of_stops_the_next_entry() -> None:
+    """Nobody waits for the look every second candle: by then an entry would have been made beside it."""
+    foreign = Order("1", "by-hand", Side.SELL, OrderType.LIMIT, 1, 0, OrderStatus.NEW, 3_000)
+
+    class Shared(RoughVenue):
+        async def account(self, executions_since_ms: int) -> AccountView:
+            view = await super().account(executions_since_ms)
+            is_there = self.clock.now_ms() >= at("12:06")
+            return replace(view, open_orders=(*view.open_orders, foreign)) if is_there else view
+
+    venue = Shared(MARKET, {"12:06": lambda v: [OrderChanged(foreign)]})
+    story = play(MARKET, venue, context={"verify_stop": True, "light_every_candles": 0})
+    assert not venue.sent(Purpose.ENTRY)
+    assert story.seen.blocked() == [("exchange_error", "orders that are not ours: by-hand")]
 
 
 def test_mode_18_a_position_that_is_gone_without_an_execution_is_accepted_after_bounded_looks() -> None:

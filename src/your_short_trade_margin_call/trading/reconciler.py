@@ -6,16 +6,17 @@ from your_short_trade_margin_call.domain.errors import ExchangeError
 from your_short_trade_margin_call.domain.messages import AccountView, Event, Executed, Order, OrderChanged
 from your_short_trade_margin_call.trading import commands as c
 from your_short_trade_margin_call.trading.exits import residual_again
+from your_short_trade_margin_call.trading.ids import is_ours
 from your_short_trade_margin_call.trading.inspection import Findings, inspect, is_attached_stop
 from your_short_trade_margin_call.trading.order_desk import OrderDesk
 from your_short_trade_margin_call.trading.patience import LATER_MS, Outside
 from your_short_trade_margin_call.trading.reconcile import agrees, inferred_purchase, lots_of, protect, with_wallet
-from your_short_trade_margin_call.trading.state import EngineState, Entering, Flat, Halt, Open, Stray
+from your_short_trade_margin_call.trading.state import EngineState, Entering, Flat, Halt, Open, Stray, is_halted
 from your_short_trade_margin_call.trading.stop_watch import TRIES, StopWatch
 from your_short_trade_margin_call.trading.stray import WHY
 
 VERIFY_AFTER_MS = 1_000
-"""How long after an entry, or after news of its stop, the stop is looked for: an account needs a moment to show it."""
+"""How long after an entry, or after odd news, the account is looked at: it needs a moment to show what happened."""
 MISMATCH_TRIES = 5
 """Looks at positions that differ, over 38 seconds, before that counts as the truth: a list may lag behind."""
 OVER_WHEN_RECONCILED = (
@@ -55,16 +56,27 @@ class Reconciler:
             self._look_after(0)
 
     def heard(self, event: Event) -> None:
-        """News of the stop that rests on a real exchange: one that fired only in part, or ended, may leave none."""
-        match event:
-            case Executed(execution):
-                is_about_stop = execution.from_stop
-            case OrderChanged(order):
-                is_about_stop = is_attached_stop(order) and order.status.is_final
-            case _:
-                return
-        if is_about_stop and isinstance(self._state.book, Open) and self._books.context.verify_stop:
+        """News that a real account may not be as it should be: a look is due in a moment, not in two candles.
+
+        The stop fired only in part, or ended, and may have left none; or somebody else has an order here.
+        """
+        if not self._books.context.verify_stop:
+            return
+        if isinstance(event, Executed):
+            is_news = event.execution.from_stop and isinstance(self._state.book, Open)
+        elif isinstance(event, OrderChanged):
+            is_news = self._is_odd(event.order)
+        else:
+            return
+        if is_news:
             self._look_after(VERIFY_AFTER_MS, at_latest=True)
+
+    def _is_odd(self, order: Order) -> bool:
+        """An end of the stop while the short is open, or an order that is neither ours nor known about."""
+        if is_attached_stop(order):
+            return order.status.is_final and isinstance(self._state.book, Open)
+        is_foreign = not is_ours(self._books.context.symbol, order.link_id) and not order.status.is_final
+        return is_foreign and not is_halted(self._state, Halt.FOREIGN_ORDER)
 
     def next_ms(self) -> int | None:
         """The market's moment at which something is due although nothing happens; None when nothing is."""
