@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,7 +12,7 @@ import pytest
 from tests.trading.rough import NEW_SIGNAL, QUIET, TARGET_HIT, RoughVenue, assert_in_order, play, world
 from your_short_trade_margin_call.domain.errors import OrderRefusedError, OutcomeUnknownError
 from your_short_trade_margin_call.domain.messages import Event, Executed, OrderChanged
-from your_short_trade_margin_call.domain.words import Purpose, Side
+from your_short_trade_margin_call.domain.words import ExecutionKind, Purpose, Side
 from your_short_trade_margin_call.exchange.faults import Fault, FaultPlan
 
 MARKET = world(QUIET, QUIET, TARGET_HIT, QUIET, QUIET, NEW_SIGNAL, QUIET, QUIET, TARGET_HIT, QUIET, QUIET)
@@ -30,6 +32,28 @@ def test_mode_4_filled_in_part_then_cancelled_is_a_short_of_what_filled() -> Non
     assert story.seen.trades()[0]["quantity"] < 4.0
     assert story.reasons[0] == "target"
     assert_in_order(story)
+
+
+def test_funding_between_two_fills_of_an_entry_belongs_to_the_trade_and_divides_nothing() -> None:
+    """A settlement takes seconds, and an entry is made at the very moment that many settlements are due."""
+
+    class SettledBetween(RoughVenue):
+        async def events(self) -> AsyncIterator[Event]:
+            is_first = True
+            async for event in super().events():
+                yield event
+                if is_first and isinstance(event, Executed):
+                    is_first = False
+                    kind = ExecutionKind.FUNDING
+                    yield Executed(replace(event.execution, exec_id="funding", link_id="", kind=kind, fee_usdt=0.4))
+
+    venue = SettledBetween(MARKET, faults=FaultPlan.script({1: Fault.PARTIAL_FILL}))
+    story = play(MARKET, venue)
+    trade = story.seen.trades()[0]
+    assert (trade["quantity"], trade["funding"], trade["exit_reason"]) == (4.0, pytest.approx(-0.4), "target")
+    assert not story.seen.notes("foreign_execution")
+    sold = [e for e in story.journal.executions() if e.candle_ms == trade["entry_time"] and e.side is Side.SELL]
+    assert [e.kind for e in sold] == [ExecutionKind.TRADE, ExecutionKind.FUNDING, ExecutionKind.TRADE]
 
 
 def test_mode_5_a_close_without_takers_is_repeated_until_flat_and_the_trader_is_told() -> None:

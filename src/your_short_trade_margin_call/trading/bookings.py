@@ -24,7 +24,8 @@ Decision = tuple[EngineState, tuple[Command, ...]]
 def on_execution(context: Context, state: EngineState, execution: Execution) -> Decision:
     """Book one execution (the shell has made sure that it was not booked before)."""
     is_funding = execution.kind is ExecutionKind.FUNDING
-    if isinstance(state.book, Entering) and state.book.filled_lots and (is_funding or execution.side is Side.BUY):
+    is_purchase = not is_funding and execution.side is Side.BUY
+    if isinstance(state.book, Entering) and state.book.filled_lots and is_purchase:
         return _complete_first(context, state, state.book, execution)
     # A fill counts where its candle opens; funding at midnight belongs to the new day.
     moment_ms = execution.time_ms if is_funding else execution.candle_ms
@@ -37,7 +38,7 @@ def on_execution(context: Context, state: EngineState, execution: Execution) -> 
 
 
 def _complete_first(context: Context, state: EngineState, book: Entering, execution: Execution) -> Decision:
-    """News of the short before the entry's end was heard: what has filled is the short."""
+    """A purchase before the entry's end was heard: what has filled is the short."""
     state, guarding = guard_entry(context, state, book)
     state, commands = on_execution(context, state, execution)
     if isinstance(state.book, Open):
@@ -84,7 +85,8 @@ def guard_entry(context: Context, state: EngineState, book: Entering) -> Decisio
         guards=guards,
         stop_on_exchange=book.request.attached_stop_ticks,
         target_id=link_id(context.symbol, book.candle_ms, Purpose.TARGET),
-        pnl=-book.fees,
+        funding=book.funding,
+        pnl=book.funding - book.fees,
     )
     opened, amend = exits.amended(opened)
     state = state._replace(book=opened)
@@ -99,6 +101,8 @@ def guard_entry(context: Context, state: EngineState, book: Entering) -> Decisio
 def _on_funding(context: Context, state: EngineState, execution: Execution) -> Decision:
     book = state.book
     received = -execution.fee_usdt
+    if isinstance(book, Entering) and book.filled_lots:  # more of it may fill yet: the short is not complete by this
+        state = state._replace(book=replace(book, funding=book.funding + received))
     if not isinstance(book, Open):
         return state._replace(wallet=state.wallet + received), ()
     locked = rule.position_margin(

@@ -98,6 +98,7 @@ class Entering:
     filled_lots: int = 0
     entry_ticks: float = 0.0
     fees: float = 0.0
+    funding: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
