@@ -33,6 +33,7 @@ from your_short_trade_margin_call.domain.messages import (
     PositionView,
 )
 from your_short_trade_margin_call.domain.words import ExecutionKind, OrderStatus, OrderType, Purpose, Side
+from your_short_trade_margin_call.trading.commands import RecordNote
 
 MARKET = world(*[QUIET] * 12)
 
@@ -362,6 +363,23 @@ def test_mode_18_and_20_a_restart_that_finds_our_short_gone_accepts_it_and_goes_
     again = play(MARKET, venue, journal)  # and a third start finds all in order
     assert again.seen.notes("position_mismatch") == []
     assert again.state.halts == ()
+
+
+def test_what_a_start_finds_is_noted_at_its_own_moment() -> None:
+    """Before the first candle the market has told no time: the clock's stands in, not the year 1970."""
+
+    def dies(venue: RoughVenue) -> None:
+        venue.exchange.amend_stop(0)
+        venue.wants_stop = False
+        raise KilledError
+
+    venue, journal = RoughVenue(MARKET, {"12:15": dies}), SqliteJournal(":memory:")
+    with pytest.raises(KilledError):
+        play(MARKET, venue, journal)
+    story = play(MARKET, venue, journal)
+    noted = [r.time_ms for r in story.seen.records if isinstance(r, RecordNote) and r.kind == "stop_missing"]
+    assert [moment >= at("12:15") for moment in noted] == [True]
+    assert_in_order(story)
 
 
 def test_a_start_that_is_flat_on_both_sides_is_not_held_up_by_half_of_what_others_traded() -> None:

@@ -281,6 +281,7 @@ class LiveTradingEngine:
             DiskError: the journal cannot be read.
         """
         books = self._books
+        books.state = self.state._replace(time_ms=self._patience.now_ms())  # of what is noted before the first candle
         self._adopt_first()
         intents, executions = self._journal.intents(), self._journal.executions()
         for execution in executions:
