@@ -9,11 +9,17 @@ from typing import Any
 import pytest
 from aiohttp import web
 
+from tests.bybit.core_server import ok, status, talking
 from tests.bybit.fake_bybit import STEP, SYMBOL, T0, FakeBybit, client, serving
 from tests.bybit.test_venue_rows import ENTRY, GRID, execution_row, order_row, position_row
 from your_short_trade_margin_call.adapters.bybit.account_requests import AccountRequests
 from your_short_trade_margin_call.adapters.bybit.timing import Timing
-from your_short_trade_margin_call.domain.errors import ExchangeError, OrderRefusedError, OutcomeUnknownError
+from your_short_trade_margin_call.domain.errors import (
+    ExchangeError,
+    ForbiddenError,
+    OrderRefusedError,
+    OutcomeUnknownError,
+)
 from your_short_trade_margin_call.domain.messages import OrderRequest
 from your_short_trade_margin_call.domain.words import OrderStatus, OrderType, Purpose, Side
 from your_short_trade_margin_call.rules.terms import NO_PRICE
@@ -346,3 +352,27 @@ def test_one_part_that_does_not_answer_is_an_error_of_the_whole() -> None:
             await requests.account(T0)
 
     run(bybit, go)
+
+
+def test_after_403_a_look_at_the_account_probes_with_one_question_and_its_answer_ends_the_ban() -> None:
+    """Of four at once the first may probe, the second is forbidden, and its failure would call the first one off."""
+    wallet = {"list": [{"coin": [{"coin": "USDT", "walletBalance": "472.5"}]}]}
+    nothing = rows({"symbol": SYMBOL, "side": "", "size": "0", "leverage": "3"})
+
+    async def go() -> None:
+        async with talking() as (server, rest):
+            server.plan(POSITION, status(403), *[ok(nothing)] * 2)
+            server.plan(WALLET, ok(wallet))
+            server.plan(REALTIME, ok(rows()))
+            server.plan(EXECUTIONS, ok(rows()))
+            requests = AccountRequests(rest, SYMBOL, GRID, STEP)
+            with pytest.raises(ForbiddenError):
+                await requests.position()
+            with pytest.raises(ForbiddenError):
+                await requests.account(server.now_ms())
+            assert len(server.heard) == 1
+            server.stopwatch.now_s += 31
+            assert (await requests.account(server.now_ms())).wallet_usdt == 472.5
+            assert not rest.budget.would_block()
+
+    asyncio.run(go())

@@ -196,6 +196,8 @@ class AccountRequests:
         Raises:
             ExchangeError: one of them did not answer.
         """
+        if self._rest.budget.is_forbidden:  # one question may probe; beside it the others would fail and call it off
+            await self.position()
         try:
             async with asyncio.TaskGroup() as group:
                 wallet = group.create_task(self._wallet_usdt())

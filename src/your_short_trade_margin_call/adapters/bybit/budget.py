@@ -198,6 +198,11 @@ class Budget:
         is_full = any(window.wait_s(now_s, is_exit=is_exit) > 0.0 for window in windows)
         return is_full or now_s < self._forbidden_until_s
 
+    @property
+    def is_forbidden(self) -> bool:
+        """Whether everything stands still after HTTP 403: only an exit may ask, one question at a time."""
+        return self._stopwatch_s() < self._forbidden_until_s
+
     # ---- learning --------------------------------------------------------------------------------
 
     def learn(self, kind: RequestKind, news: LimitNews) -> None:
