@@ -90,7 +90,10 @@ class Optimization:
 
 @dataclass(frozen=True)
 class TradingSummary:
-    """What a trading run did. Money in USDT; `journal_wallet` is computed from the journal alone."""
+    """What a trading run did. Money in USDT; `journal_wallet` is computed from the journal's executions alone.
+
+    `disturbed`: others moved money or traded in this account, so the two wallets may differ. It has been told.
+    """
 
     trades: int
     wins: int
@@ -102,6 +105,7 @@ class TradingSummary:
     optimizations: int
     params: StrategyParams | None
     starting_balance: float
+    disturbed: bool = False
 
     def as_dict(self) -> dict[str, Any]:
         """JSON-able."""
@@ -158,6 +162,7 @@ class MainEngine:
         self.parts = parts
         self._optimizations = 0
         self._engine: LiveTradingEngine | None = None
+        self._disturbances = 0
         self._is_stopping = False
         self._running: Chosen | None = None
 
@@ -300,6 +305,7 @@ class MainEngine:
 
         if parts.exchange is None or parts.journal is None or parts.clock is None:
             raise ValueError("a MainEngine without exchange, journal and clock can only optimise")
+        self._disturbances = _disturbances(parts.journal)
         self._engine = LiveTradingEngine(
             self._context(params),
             parts.exchange,
@@ -382,4 +388,10 @@ class MainEngine:
             optimizations=self._optimizations,
             params=None if state is None else state.params,
             starting_balance=start,
+            disturbed=_disturbances(parts.journal) > self._disturbances,
         )
+
+
+def _disturbances(journal: SqliteJournal) -> int:
+    """How often it was told that others moved money or traded here."""
+    return sum(len(journal.events_of(kind)) for kind in ("wallet_adjusted", "foreign_execution"))

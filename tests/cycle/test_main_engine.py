@@ -11,8 +11,10 @@ from typing import Any
 import pytest
 
 from your_short_trade_margin_call.adapters.storage.optimization_queue import OptimizationQueue, Owner, RunStatus
+from your_short_trade_margin_call.commands.trading_run import books_agree
 from your_short_trade_margin_call.composition import Request, TradingSession, make_trading_session, prepare
 from your_short_trade_margin_call.domain.errors import BusyError, DiskError, TooFewCandlesError
+from your_short_trade_margin_call.domain.messages import AccountView
 from your_short_trade_margin_call.domain.words import MarketKind
 from your_short_trade_margin_call.main_engine import Optimization, TradingSummary
 from your_short_trade_margin_call.market.synthetic import SyntheticMarket, generate
@@ -67,6 +69,25 @@ def test_it_optimises_every_twelve_hours_and_its_books_balance(tmp_path: Path) -
     entries = OptimizationQueue(asked.paths.optimization_queue).entries()
     assert [entry.status for entry in entries].count(RunStatus.DONE) == 4
     assert [entry.due_ms for entry in entries if entry.status is RunStatus.PENDING] == [session.start_ms + 60 * HOUR]
+
+
+def test_a_deposit_is_no_reason_to_report_a_defect(tmp_path: Path) -> None:
+    session = make_trading_session(prepare(request(tmp_path, settings=Settings(reoptimize=None))))
+    account = session.main.parts.exchange.account  # type: ignore[union-attr]
+
+    async def richer(executions_since_ms: int) -> AccountView:
+        view = await account(executions_since_ms)
+        return replace(view, wallet_usdt=view.wallet_usdt + 100.0)
+
+    session.main.parts.exchange.account = richer  # type: ignore[method-assign, union-attr]
+    first = session.main.optimize_first(session.start_ms)
+    summary = asyncio.run(session.main.trade(first.params, first.has_edge))
+    session.close()
+    assert summary.disturbed
+    assert summary.wallet - summary.journal_wallet == pytest.approx(100.0, abs=1e-6)
+    assert "others did the rest" in books_agree(summary)
+    assert "please report" in books_agree(replace(summary, disturbed=False))
+    assert books_agree(replace(summary, journal_wallet=summary.wallet)).startswith("as the journal")
 
 
 def test_both_artefacts_say_what_was_found(tmp_path: Path) -> None:

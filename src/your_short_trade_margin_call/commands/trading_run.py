@@ -149,7 +149,7 @@ def show_outcome(screen: Screen, prepared: Prepared, outcome: Outcome) -> None:
     change = 100.0 * (summary.equity / start - 1.0)
     rows = [
         ("trades", trades_text(summary.trades, summary.wins)),
-        ("wallet", f"{usdt(summary.wallet)}, {_books_agree(summary)}"),
+        ("wallet", f"{usdt(summary.wallet)}, {books_agree(summary)}"),
         ("equity", f"{usdt(summary.equity)} ({signed_percent(change)} of {usdt(start)})"),
         ("blocked", listed(summary.blocked)),
         ("optimised", f"{counted(summary.optimizations, 'time')} while trading"),
@@ -164,10 +164,13 @@ def show_outcome(screen: Screen, prepared: Prepared, outcome: Outcome) -> None:
         screen.say(HOW_TO_GO_ON if prepared.live is None else HOW_TO_GO_ON_LIVE)
 
 
-def _books_agree(summary: TradingSummary) -> str:
+def books_agree(summary: TradingSummary) -> str:
+    """Whether the engine's wallet is what the journal's executions add up to, in words."""
     difference = summary.wallet - summary.journal_wallet
     if abs(difference) <= SAME_MONEY_USDT:
         return "as the journal's executions add up to"
+    if summary.disturbed:
+        return f"of which the journal's executions explain {summary.journal_wallet:,.2f}: others did the rest, as told"
     return f"but the journal's executions add up to {summary.journal_wallet:,.8f}: please report this"
 
 
