@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -96,8 +97,11 @@ def test_a_robot_is_asked_nothing(face: Face) -> None:
 def test_ctrl_c_at_a_question_leaves_nothing(face: Face) -> None:
     with terminal(face) as shown:
         shown.wait_for("Which pair?")
-        time.sleep(0.3)  # a signal between printing the question and reading the answer waits for the answer
-        os.kill(shown.process.pid, signal.SIGINT)
+        # Between printing the question and reading the answer a signal waits for the answer: one presses again.
+        while shown.process.poll() is None:
+            os.kill(shown.process.pid, signal.SIGINT)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                shown.process.wait(5)
         assert shown.wait_for_end() == 130
         assert "no order was sent" in shown.text
     assert not face.data.exists()

@@ -77,10 +77,9 @@ def trade_now(
         if plan_next:
             session.main.plan_next(session.start_ms)
         watcher.look_up_next()
-        _announce(screen, prepared, session)
         started = stopwatch_s()
         with screen.live(watcher.live):
-            summary, ended_by = run_async(_traded(session, params, has_edge, prepared.request.wall_ms))
+            summary, ended_by = run_async(_traded(screen, prepared, session, params, has_edge))
         return Outcome(summary, watcher, ended_by, stopwatch_s() - started)
     except (ShortestPeakError, KeyboardInterrupt):
         screen.tell("stays open  ", what_stays(prepared, watcher))
@@ -103,7 +102,7 @@ def _session(screen: Screen, prepared: Prepared, context: Context) -> tuple[Trad
 
 
 async def _traded(
-    session: TradingSession, params: StrategyParams, has_edge: bool, wall_ms: int | None
+    screen: Screen, prepared: Prepared, session: TradingSession, params: StrategyParams, has_edge: bool
 ) -> tuple[TradingSummary, str]:
     reasons: list[str] = []
 
@@ -111,7 +110,8 @@ async def _traded(
         reasons.append(reason)
         session.stop()
 
-    with stopping(stop, wall_ms):
+    with stopping(stop, prepared.request.wall_ms):
+        _announce(screen, prepared, session)  # "Ctrl-C ends it" is true from here on
         summary = await session.trade(params, has_edge)
     return summary, reasons[0] if reasons else "the end of the candles"
 
