@@ -228,3 +228,11 @@ def test_a_defect_of_ours_is_said_and_shown(face: Face, monkeypatch: pytest.Monk
 
 def test_debug_shows_where_an_error_came_from(face: Face) -> None:
     assert "Traceback" in face("optimize", "--debug").err
+
+
+def test_candles_that_are_not_of_this_pair_by_far(face: Face, tmp_path: Path) -> None:
+    file = candle_file(tmp_path / "candles.parquet", symbol="1000PEPEUSDT", start_price=0.01, tick_size=0.0000001)
+    answer = face("optimize", "BTCUSDT", "--candles", file)
+    assert answer.code == 2
+    assert "lies below one tick of 0.1 USDT" in " ".join(answer.err.split())
+    assert "name the right one" in " ".join(answer.err.split())

@@ -10,6 +10,8 @@ from your_short_trade_margin_call.domain.errors import UnknownPairError
 _LONGEST_TEXT = 40
 _LONGEST_BASE = 20
 _BASE = re.compile(r"[A-Z0-9]*[A-Z][A-Z0-9]*")
+_DIGITS = re.compile(r"[0-9]{1,9}")
+"""A coin may be named so; but a bare number is a slip, and needs its quote to be taken for one."""
 _DATED = re.compile(r"\d{1,2}[A-Z]{3}\d{2}|\d{6}|\d{8}")
 _INVERSE_FUTURE = re.compile(r"(?P<base>[A-Z0-9]+)USD[FGHJKMNQUVXZ]\d{2}")
 _PERPETUAL_WORDS = {"SWAP", "PERP", "PERPETUAL", "LINEAR"}
@@ -101,7 +103,8 @@ def _check_settle(settle: str, text: str, base: str) -> None:
 
 
 def _joined(base: str, text: str) -> str:
-    if not _BASE.fullmatch(base) or len(base) > _LONGEST_BASE or base.endswith("USDT"):
+    is_coin = _BASE.fullmatch(base) or (_DIGITS.fullmatch(base) and "USDT" in text.upper())
+    if not is_coin or len(base) > _LONGEST_BASE or base.endswith("USDT"):
         _refuse(text, "is not a pair's name")
     return f"{base}USDT"
 

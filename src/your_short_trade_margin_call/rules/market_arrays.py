@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from your_short_trade_margin_call.domain.errors import ImplausiblePriceError
 from your_short_trade_margin_call.domain.spans import CANDLE_MS
 from your_short_trade_margin_call.market.extras import aligned_mark, aligned_minutes, funding_offsets
 from your_short_trade_margin_call.rules.terms import to_ticks
@@ -47,8 +48,17 @@ class MarketArrays(NamedTuple):
 
 
 def make_market(candles: Candles, tick_size: float) -> MarketArrays:
-    """The candles in ticks, with everything that came with them."""
+    """The candles in ticks, with everything that came with them.
+
+    Raises:
+        ImplausiblePriceError: a price lies below one tick, where nothing can be sold.
+    """
     open_, high, low, close = (to_ticks(x, tick_size) for x in (candles.open, candles.high, candles.low, candles.close))
+    if low.size and low.min() < 1.0:
+        raise ImplausiblePriceError(
+            f"{candles.symbol}: a low of {candles.low.min():g} USDT lies below one tick of {tick_size:g} USDT.",
+            "These candles are not of that pair: name the right one, or its instrument.",
+        )
     mark_open, mark_high, mark_close = _mark_or_last(candles, tick_size, (open_, high, close))
     minute_high, minute_low, has_minutes = _minutes(candles, tick_size)
     funding_time, funding_rate, funding_first = funding_offsets(candles)
