@@ -88,7 +88,7 @@ def test_any_world_bit_for_bit(seed: int, n_candles: int, lookback: int, has_luc
     grid = ParameterGrid(
         highest_high_lookback=(lookback,),
         exit_type=(ExitType.MIDPOINT, ExitType.TAKE_PROFIT),
-        take_profit_pct=(0.0022, 0.0022),
+        take_profit_pct=(0.0022, 0.0044),
         stop_loss_pct=(None, 0.01),
         max_hold=(None, 900_000),
     )
