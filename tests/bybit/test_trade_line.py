@@ -56,7 +56,7 @@ def test_an_entry_goes_by_stream_with_its_stop_and_exits_by_rest() -> None:
         assert found is not None
         assert found.filled_lots == 10
 
-    on_mainnet(talk)
+    on_mainnet(talk, timing=PATIENT)
 
 
 def test_the_answer_teaches_what_one_by_rest_does() -> None:
@@ -155,7 +155,7 @@ def test_an_account_without_the_stream_trades_by_rest() -> None:
         assert [row.method for row in created(bench)] == ["POST"]
         assert bench.of(ConditionChanged) == []  # nothing blocks them
 
-    on_mainnet(talk, world)
+    on_mainnet(talk, world, timing=PATIENT)
 
 
 def test_a_key_that_is_no_longer_accepted_is_told_as_by_rest() -> None:
